@@ -112,6 +112,10 @@ pub(super) fn of_function(function: &Function, span: Span) -> Checked {
             let instead = "write sum(w) OVER (ORDER BY x) in a subquery";
             return Err(here_only("approx_percentile with weights", instead, span));
         }
+        if listagg && list.args.len() == 1 {
+            let instead = "write listagg(x, '') WITHIN GROUP (ORDER BY y)";
+            return Err(here_only("listagg without a separator", instead, span));
+        }
         if name == "regexp_replace" && list.args.iter().any(is_lambda) {
             let instead = "write regexp_extract and concat";
             return Err(here_only("regexp_replace with a lambda", instead, span));
@@ -168,7 +172,10 @@ pub(super) fn of_function(function: &Function, span: Span) -> Checked {
             ),
         };
     };
-    if name.starts_with("current_t") || name.starts_with("current_d") || name.starts_with("local") {
+    if matches!(
+        name.as_str(),
+        "current_date" | "current_time" | "current_timestamp" | "localtime" | "localtimestamp"
+    ) {
         return refuse(
             &format!("{name} with parentheses"),
             "write it without, or now()",
@@ -235,6 +242,9 @@ pub(super) fn of_function(function: &Function, span: Span) -> Checked {
     for clause in &list.clauses {
         match clause {
             FunctionArgumentClause::OrderBy(_) if !listagg => {}
+            FunctionArgumentClause::OnOverflow(_) => {
+                return Err(here_only("ON OVERFLOW", "leave it out", span));
+            }
             FunctionArgumentClause::IgnoreOrRespectNulls(_) => {
                 return refuse(
                     "NULLS inside the parentheses",

@@ -271,13 +271,17 @@ fn of_value(value: &Value, span: Span) -> Checked {
         Value::Number(digits, long) => {
             let whole = digits.bytes().all(|b| b.is_ascii_digit());
             match *long || (whole && digits.parse::<i64>().is_err()) {
-                true => refuse(
-                    &format!("`{value}`"),
-                    "write it as a decimal or a double",
+                true => Err(invalid(
+                    format!(
+                        "`{value}` does not fit into a bigint: write it as a decimal, or CAST('…' AS bigint)"
+                    ),
                     span,
-                ),
+                )),
                 false => Ok(()),
             }
+        }
+        Value::HexStringLiteral(digits) if digits.contains(char::is_whitespace) => {
+            Err(here_only("blanks between bytes", "leave them out", span))
         }
         Value::HexStringLiteral(digits) if digits.len() % 2 == 1 => refuse(
             "an odd number of digits",
@@ -328,7 +332,14 @@ fn of_interval(interval: &Interval, span: Span) -> Checked {
             _ => is_digits(digits),
         }
     });
-    match field && number && interval.last_field.is_none() {
+    if interval.last_field.is_some() {
+        return Err(here_only(
+            "an INTERVAL of several units",
+            "write one of them, or date_add",
+            span,
+        ));
+    }
+    match field && number {
         true => Ok(()),
         false => refuse(
             "this INTERVAL",

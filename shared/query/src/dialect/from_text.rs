@@ -88,16 +88,15 @@ fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
         DataType::Timestamp(unit, zone) => {
             let text = spaces::trimmed(text);
             let Signed::Some(moment) = signed_day(text, Moment::parse) else {
-                let may_have_zone = text
-                    .split_once(' ')
-                    .is_some_and(|(of_day, _)| !matches!(signed_day(of_day, day), Signed::None));
-                return if may_have_zone
-                    && text.contains(|char: char| char.is_alphabetic() || char == '+')
-                    || text.starts_with('-')
+                let may_have_zone = |(of_day, rest): (&str, &str)| {
+                    !matches!(signed_day(of_day, day), Signed::None)
+                        && rest.contains(|char: char| char.is_alphabetic() || "+-".contains(char))
+                };
+                return match text.starts_with('-')
+                    || text.split_once(' ').is_some_and(may_have_zone)
                 {
-                    here_only()
-                } else {
-                    Ok(None)
+                    true => here_only(),
+                    false => Ok(None),
                 };
             };
             let (local, own_zone) = moment.local();
@@ -123,6 +122,7 @@ fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
                 .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
                 && plain.parse::<f64>().is_ok();
             match text {
+                "+NaN" | "-NaN" => Some("NaN".to_owned()),
                 "NaN" | "Infinity" | "-Infinity" | "+Infinity" => {
                     Some(text.replace("Infinity", "inf"))
                 }

@@ -24,7 +24,7 @@ impl Rewriter<'_> {
             }
             TableFactor::Derived {
                 alias, subquery, ..
-            } => given(alias).or_else(|| columns_of_query(subquery)),
+            } => given(alias).or_else(|| self.columns_of_query(subquery)),
             // Its columns have no names without those.
             TableFactor::UNNEST { alias, .. } => Some(given(alias).unwrap_or_default()),
             _ => None,
@@ -40,43 +40,43 @@ impl Rewriter<'_> {
         let fields = schema.fields().iter();
         Some(fields.map(|field| field.name().to_lowercase()).collect())
     }
-}
 
-/// The columns of the parts of WITH.
-pub(super) fn columns_of_with(query: &Query) -> Vec<(String, Columns)> {
-    let parts = query.with.iter().flat_map(|with| &with.cte_tables);
-    let columns = parts.map(|cte| {
-        let given = column_names(&cte.alias);
-        let columns = match given.is_empty() {
-            true => columns_of_query(&cte.query),
-            false => Some(given),
-        };
-        (lower(&cte.alias.name), columns)
-    });
-    columns.collect()
-}
+    /// The columns of the parts of WITH.
+    pub(super) fn columns_of_with(&self, query: &Query) -> Vec<(String, Columns)> {
+        let parts = query.with.iter().flat_map(|with| &with.cte_tables);
+        let columns = parts.map(|cte| {
+            let given = column_names(&cte.alias);
+            let columns = match given.is_empty() {
+                true => self.columns_of_query(&cte.query),
+                false => Some(given),
+            };
+            (lower(&cte.alias.name), columns)
+        });
+        columns.collect()
+    }
 
-fn columns_of_query(query: &Query) -> Columns {
-    let mut body = query.body.as_ref();
-    loop {
-        body = match body {
-            SetExpr::SetOperation { left, .. } => left,
-            SetExpr::Query(query) => query.body.as_ref(),
-            SetExpr::Select(select) => {
-                let is_star = |item: &SelectItem| {
-                    matches!(
-                        item,
-                        SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
-                    )
-                };
-                let items = select.projection.iter();
-                return (!items.clone().any(is_star))
-                    .then(|| items.filter_map(result_name).collect());
-            }
-            // Its columns have no names.
-            SetExpr::Values(_) => return Some(Vec::new()),
-            _ => return None,
-        };
+    fn columns_of_query(&self, query: &Query) -> Columns {
+        let mut body = query.body.as_ref();
+        loop {
+            body = match body {
+                SetExpr::SetOperation { left, .. } => left,
+                SetExpr::Query(query) => query.body.as_ref(),
+                SetExpr::Select(select) => {
+                    let is_star = |item: &SelectItem| {
+                        matches!(
+                            item,
+                            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
+                        )
+                    };
+                    let items = &select.projection;
+                    return (!items.iter().any(is_star))
+                        .then(|| items.iter().filter_map(result_name).collect());
+                }
+                // Its columns have no names.
+                SetExpr::Values(_) => return Some(Vec::new()),
+                _ => return None,
+            };
+        }
     }
 }
 

@@ -64,6 +64,10 @@ pub(super) fn typed_literal(
     }
 }
 
+/// Fewest digits of the year of a timestamp, and most of the fraction of its second.
+const YEAR_DIGITS_MIN: usize = 4;
+const FRACTION_DIGITS_MAX: usize = 15;
+
 /// A date and time of day as it is written, perhaps with a zone.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Moment {
@@ -78,7 +82,8 @@ impl Moment {
     /// `None` if Athena does not read the text as a timestamp.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = spaces::trimmed(text).splitn(3, ' ');
-        let day = day(parts.next()?)?;
+        let of_day = parts.next()?;
+        let day = day(of_day).filter(|_| of_day.find('-') >= Some(YEAR_DIGITS_MIN))?;
         let (mut time, mut digits, mut zone) = (NaiveTime::MIN, 0, None);
         for part in parts {
             if zone.is_some() {
@@ -132,26 +137,36 @@ impl Moment {
 
 /// `2026-3-7`, with or without leading zeros.
 pub(crate) fn day(text: &str) -> Option<NaiveDate> {
-    let mut numbers = text.splitn(3, '-').map(number);
-    let (year, month, day) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    let (year, rest) = text.split_once('-')?;
+    let (month, day) = rest.split_once('-')?;
+    let (year, month, day) = (number(year)?, short(month)?, short(day)?);
     NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)
 }
 
 /// `10:05`, `10:05:09` or `10:05:09.123`, and the digits of the fraction.
 fn time_of_day(text: &str) -> Option<(NaiveTime, usize)> {
-    let (text, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let mut numbers = text.splitn(3, ':').map(number);
-    let (hour, minute) = (numbers.next()??, numbers.next()??);
-    let second = numbers.next().map_or(Some(0), |second| second)?;
-    // Athena has 12 of them, and chrono 9.
-    if fraction.len() > 12 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
+    let mut numbers = text.splitn(3, ':');
+    let (hour, minute) = (short(numbers.next()?)?, short(numbers.next()?)?);
+    let (second, fraction) = match numbers.next().map(|rest| (rest, rest.split_once('.'))) {
+        None => (0, ""),
+        Some((rest, None)) => (short(rest)?, ""),
+        Some((_, Some((second, fraction)))) => {
+            let is_fraction = (1..=FRACTION_DIGITS_MAX).contains(&fraction.len())
+                && fraction.bytes().all(|b| b.is_ascii_digit());
+            (short(second)?, is_fraction.then_some(fraction)?)
+        }
+    };
+    // chrono has no more digits.
     let nanos = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
     Some((
         NaiveTime::from_hms_nano_opt(hour, minute, second, nanos)?,
         fraction.len(),
     ))
+}
+
+/// A number of one or two digits.
+fn short(digits: &str) -> Option<u32> {
+    number(digits).filter(|_| digits.len() <= 2)
 }
 
 fn number(digits: &str) -> Option<u32> {
@@ -209,6 +224,12 @@ mod tests {
             "07.03.2026",
             "2026-13-01",
             "2026-03-07 10",
+            "2026-003-07",
+            "26-03-07 10:00:00",
+            "2026-03-07 010:00",
+            "2026-03-07 10:00:00.",
+            "2026-03-07 10:00.5",
+            "2026-03-07 10:00:00.12345678901234567",
             "2026-03-07 x",
         ] {
             assert_eq!(parsed(text), None, "{text}");

@@ -110,12 +110,11 @@ impl Replaced {
                 if types::is_integer(&given) && args.len() == 1 && name != "sign" {
                     return Ok(Some(value.clone()));
                 }
-                // More digits than a double has.
-                if types::is_float(&given) && args.len() == 2 {
+                if types::is_float(&given)
+                    && let [_, digits] = args
+                {
                     let rounded = self.call(name, args.to_vec())?;
-                    let size = call(math::abs(), vec![rounded.clone()]);
-                    let finite = binary_expr(size, Operator::Lt, lit(f64::INFINITY));
-                    return Ok(Some(when(finite, rounded).otherwise(value.clone())?));
+                    return rounded_double(value, digits, rounded).map(Some);
                 }
                 let Some(returns) = whole(name, args.len(), &given) else {
                     return Ok(None);
@@ -361,6 +360,21 @@ impl Replaced {
             _ => cast_expr(stepped, given.clone()),
         }))
     }
+}
+
+/// A double that is rounded to more digits than it has is itself on Athena. With fewer than so many, the engines differ.
+fn rounded_double(value: &Expr, digits: &Expr, rounded: Expr) -> Result<Expr> {
+    const DIGITS_MIN: i64 = -300;
+    let digits = cast_expr(digits.clone(), DataType::Int64);
+    let nothing = binary_expr(digits.clone(), Operator::Minus, digits.clone());
+    let failure = binary_expr(lit(1_i64), Operator::Divide, nothing);
+    let size = call(math::abs(), vec![rounded.clone()]);
+    when(
+        binary_expr(digits, Operator::Lt, lit(DIGITS_MIN)),
+        cast_expr(failure, DataType::Float64),
+    )
+    .when(binary_expr(size, Operator::Lt, lit(f64::INFINITY)), rounded)
+    .otherwise(value.clone())
 }
 
 /// The type of a rounded integer or decimal, where the engine has another one: it keeps digits that are always 0.

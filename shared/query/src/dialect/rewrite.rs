@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::call_rewrite::bare;
 use super::derived_table::selected_from;
-use super::known_columns::{Columns, columns_of_with};
+use super::known_columns::Columns;
 use super::unnamed::UNNAMED;
 use super::{derived_table, order_by, shows, using};
 use crate::error::SqlError;
@@ -48,7 +48,8 @@ impl VisitorMut for Rewriter<'_> {
     type Break = SqlError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
-        self.ctes.push(columns_of_with(query));
+        let columns = self.columns_of_with(query);
+        self.ctes.push(columns);
         for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
             lower_alias(&mut cte.alias);
         }

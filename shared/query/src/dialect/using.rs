@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, ObjectName,
-    OrderBy, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, Spanned as _,
-    TableFactor, TableWithJoins, VisitMut as _, VisitorMut, WildcardAdditionalOptions,
+    OrderBy, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, Spanned as _, TableFactor,
+    TableWithJoins, VisitMut as _, VisitorMut, WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::ast_builder::call;
-use super::known_columns::{Columns, lower, result_name};
+use super::known_columns::{Columns, lower};
 use super::refusal::{here_only, refused};
 use super::rewrite::Rewriter;
 use super::same_column::USING;
@@ -61,24 +61,26 @@ pub(super) fn as_on(
         results: Vec::new(),
         depth: 0,
     };
-    keys.expand(&mut select.projection);
-    let named: Vec<String> = select.projection.iter().filter_map(result_name).collect();
     if let ControlFlow::Break(error) = select.visit(&mut keys) {
         return Err(error);
     }
-    let Some(OrderBy {
-        kind: OrderByKind::Expressions(order),
-        ..
-    }) = order_by
-    else {
-        return Ok(());
-    };
-    // A result's name comes before a column's.
-    keys.results = named;
-    match order.visit(&mut keys) {
-        ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(()),
+    // A result's name comes before a column's, unless it is that of the column.
+    keys.results = select.projection.iter().filter_map(other_name).collect();
+    keys.expand(&mut select.projection)?;
+    match order_by.map(|order_by| order_by.visit(&mut keys)) {
+        Some(ControlFlow::Break(error)) => Err(error),
+        _ => Ok(()),
     }
+}
+
+/// The name that AS gives a result.
+fn other_name(item: &SelectItem) -> Option<String> {
+    let SelectItem::ExprWithAlias { expr, alias } = item else {
+        return None;
+    };
+    let is_column = matches!(expr, Expr::CompoundIdentifier(names)
+        if names.last().map(lower) == Some(lower(alias)));
+    (!is_column).then(|| lower(alias))
 }
 
 fn has_using(joined: &TableWithJoins) -> bool {
@@ -281,35 +283,43 @@ impl Keys {
     }
 
     /// `*` and `a.*` as the columns that Athena has there.
-    fn expand(&self, projection: &mut Vec<SelectItem>) {
-        let items = std::mem::take(projection).into_iter();
-        projection.extend(items.flat_map(|item| match item {
-            SelectItem::Wildcard(_) => {
-                let each = self.outputs.iter().map(|output| match output {
-                    Output::Key(key) => {
-                        let name = Ident::with_quote('"', key.name.clone());
-                        SelectItem::UnnamedExpr(column_of(&self.relations, key.of, &name))
+    fn expand(&self, projection: &mut Vec<SelectItem>) -> Result<(), SqlError> {
+        for item in std::mem::take(projection) {
+            match &item {
+                SelectItem::Wildcard(_) => {
+                    projection.extend(self.outputs.iter().map(|output| match output {
+                        Output::Key(key) => {
+                            let name = Ident::with_quote('"', key.name.clone());
+                            SelectItem::UnnamedExpr(column_of(&self.relations, key.of, &name))
+                        }
+                        Output::Others(of) => self.others(*of),
+                    }));
+                }
+                SelectItem::QualifiedWildcard(
+                    SelectItemQualifiedWildcardKind::ObjectName(name),
+                    _,
+                ) => {
+                    let table = last_name(name).map(lower);
+                    let is_it = |relation: &Relation| Some(&relation.name) == table.as_ref();
+                    let Some(of) = self.relations.iter().position(is_it) else {
+                        projection.push(item);
+                        continue;
+                    };
+                    let columns = self.relations.get(of).and_then(|it| it.columns.as_ref());
+                    if columns.is_some_and(|it| it.iter().all(|name| self.holds(of, name))) {
+                        let instead = "name the columns of USING";
+                        return Err(refused(
+                            &format!("`{name}.*` of no column"),
+                            instead,
+                            name.span(),
+                        ));
                     }
-                    Output::Others(of) => self.others(*of),
-                });
-                each.collect()
+                    projection.push(self.others(of));
+                }
+                _ => projection.push(item),
             }
-            SelectItem::QualifiedWildcard(
-                SelectItemQualifiedWildcardKind::ObjectName(name),
-                options,
-            ) => {
-                let table = last_name(&name).map(lower);
-                let of = |relation: &Relation| Some(&relation.name) == table.as_ref();
-                vec![match self.relations.iter().position(of) {
-                    Some(of) => self.others(of),
-                    None => SelectItem::QualifiedWildcard(
-                        SelectItemQualifiedWildcardKind::ObjectName(name),
-                        options,
-                    ),
-                }]
-            }
-            item => vec![item],
-        }));
+        }
+        Ok(())
     }
 
     fn others(&self, of: usize) -> SelectItem {

@@ -7,9 +7,13 @@ use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, StringArray};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::exec_err;
 use datafusion::error::Result;
+use regex::Regex;
 
 use super::arg_type::ArgType;
 use super::scalar_function::{Returns, Scalar, argument};
+
+/// A key without quotes.
+const NAME: &str = r"^[\p{L}\p{Nd}_:]+$";
 
 /// Arrays and objects within each other, at most.
 const DEPTH_MAX: usize = 1_000;
@@ -66,9 +70,12 @@ fn steps(path: &str) -> Option<Vec<Step>> {
         if let Some(name) = rest.strip_prefix('.') {
             let end = name.find(['.', '[']).unwrap_or(name.len());
             let (key, after) = name.split_at_checked(end)?;
-            let is_name = |char: char| char.is_alphanumeric() || matches!(char, '_' | ':');
-            let is_key = !key.is_empty() && key.chars().all(is_name);
-            steps.push(Step::Key(is_key.then(|| key.to_owned())?));
+            steps.push(Step::Key(
+                Regex::new(NAME)
+                    .ok()?
+                    .is_match(key)
+                    .then(|| key.to_owned())?,
+            ));
             rest = after;
         } else if let Some(quoted) = rest.strip_prefix("[\"") {
             let (key, after) = quoted.split_once("\"]")?;

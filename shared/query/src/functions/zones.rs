@@ -161,13 +161,16 @@ fn in_zone(
     Ok(cast(&moments, returns)?)
 }
 
-/// In UTC. Clocks that show a time twice show it with the given offset, or for the first time; a time that they skip is as
-/// much later as they are put forward.
+/// In UTC, by the rules of Joda-Time. Clocks that show a time twice show it with the given offset, or with that of the
+/// moment at which UTC shows it; a time that they skip is as much later as they are put forward.
 fn moment_of(zone: Tz, local: NaiveDateTime, offset: Option<FixedOffset>) -> Option<NaiveDateTime> {
     const SKIPPED_HOURS_MAX: i64 = 25;
     match zone.from_local_datetime(&local) {
         LocalResult::Single(moment) => Some(moment.naive_utc()),
-        LocalResult::Ambiguous(_, other) if Some(other.offset().fix()) == offset => {
+        LocalResult::Ambiguous(_, other)
+            if other.offset().fix()
+                == offset.unwrap_or_else(|| zone.offset_from_utc_datetime(&local).fix()) =>
+        {
             Some(other.naive_utc())
         }
         LocalResult::Ambiguous(one, _) => Some(one.naive_utc()),
