@@ -22,17 +22,13 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use app::ports::PortError;
-use app::read_back::ReceiptRange;
-use app::utc_days::days;
-use chrono::{DateTime, NaiveDate, SecondsFormat};
-use domain::FUTURE_TOLERANCE_MS;
+use chrono::{DateTime, SecondsFormat};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
@@ -51,7 +47,7 @@ pub use proof::{
     Scope, TOKENS_MAX, Verdict,
 };
 pub use record::FieldDifference;
-pub use request::{DueAfter, VerifyRequest};
+pub use request::{DueAfter, VerifyRequest, days_of};
 
 /// Pages that wait for the thread that divides them.
 const PAGES_WAITING_MAX: usize = 4;
@@ -219,16 +215,6 @@ impl Verify<'_> {
             source,
         }
     }
-}
-
-/// The UTC days of event times of ticks that were received in a range: those of the range, and the next one at its end,
-/// since event times may be ahead of our clock.
-#[must_use]
-pub fn days_of(range: ReceiptRange) -> BTreeSet<NaiveDate> {
-    days(
-        range.from_ms,
-        range.to_ms.saturating_add(FUTURE_TOLERANCE_MS),
-    )
 }
 
 /// A time for people; the number if it is outside the calendar.

@@ -17,9 +17,10 @@ use super::compare::{Due, Rules, Sight};
 use super::names::Names;
 use super::proof::Place;
 use super::record::Record;
+use super::request::days_of;
 use super::runs::{Part, Runs};
 use super::sample::Sample;
-use super::{DueAfter, Phase, Progress, Verify, VerifyError, days_of};
+use super::{DueAfter, Phase, Progress, Verify, VerifyError};
 
 /// How often it is looked whether to stop, while a place sends nothing.
 const STOP_LOOK_EVERY: Duration = Duration::from_millis(100);

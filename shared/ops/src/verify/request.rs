@@ -1,8 +1,12 @@
 //! What to compare, and when a tick is due where.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use app::read_back::ReceiptRange;
+use app::utc_days::days;
+use chrono::NaiveDate;
+use domain::FUTURE_TOLERANCE_MS;
 use serde::{Deserialize, Serialize};
 
 use super::VerifyError;
@@ -101,4 +105,14 @@ impl VerifyRequest {
             to_ms,
         })
     }
+}
+
+/// The UTC days of event times of ticks that were received in a range: those of the range, and the next one at its end,
+/// since event times may be ahead of our clock.
+#[must_use]
+pub fn days_of(range: ReceiptRange) -> BTreeSet<NaiveDate> {
+    days(
+        range.from_ms,
+        range.to_ms.saturating_add(FUTURE_TOLERANCE_MS),
+    )
 }

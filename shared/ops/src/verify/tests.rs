@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use app::read_back::{
-    ArchivedTick, ArchivedTicks, Page, Pages, StoredTick, StoredTicks, StreamedTicks, Unseen,
+    ArchivedTick, ArchivedTicks, Page, Pages, ReceiptRange, StoredTick, StoredTicks, StreamedTicks,
+    Unseen,
 };
 use app::utc_days::day_of;
 use async_trait::async_trait;
+use chrono::NaiveDate;
 use domain::{Pair, Price, Tick, TickId};
 use futures_util::stream;
 use rust_decimal::Decimal;
