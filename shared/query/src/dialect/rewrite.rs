@@ -12,9 +12,8 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::call_rewrite::bare;
 use super::derived_table::selected_from;
-use super::known_columns::Columns;
 use super::unnamed::UNNAMED;
-use super::{derived_table, order_by, shows, using};
+use super::{derived_table, order_by, shows};
 use crate::error::SqlError;
 use crate::table_names::is_table;
 
@@ -40,7 +39,7 @@ pub(super) struct Rewriter<'a> {
     pub(super) sql: &'a str,
     pub(super) tables: &'a [(String, SchemaRef)],
     /// The parts of WITH, those of the innermost query last.
-    pub(super) ctes: Vec<Vec<(String, Columns)>>,
+    pub(super) ctes: Vec<Vec<(String, Option<Vec<String>>)>>,
     unnamed: usize,
 }
 
@@ -55,7 +54,7 @@ impl VisitorMut for Rewriter<'_> {
         }
         order_by::by_places(query);
         if let SetExpr::Select(select) = query.body.as_mut()
-            && let Err(error) = using::as_on(self, select, query.order_by.as_mut())
+            && let Err(error) = self.using_as_on(select, query.order_by.as_mut())
         {
             return ControlFlow::Break(error);
         }
@@ -117,7 +116,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
-        if let Err(error) = using::as_on(self, select, None) {
+        if let Err(error) = self.using_as_on(select, None) {
             return ControlFlow::Break(error);
         }
         for item in &mut select.projection {

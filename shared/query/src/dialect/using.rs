@@ -41,8 +41,18 @@ enum Output {
     Others(usize),
 }
 
-/// Writes the USING of a SELECT as ON.
-pub(super) fn as_on(
+impl Rewriter<'_> {
+    /// Writes the USING of a SELECT as ON.
+    pub(super) fn using_as_on(
+        &mut self,
+        select: &mut Select,
+        order_by: Option<&mut OrderBy>,
+    ) -> Result<(), SqlError> {
+        as_on(self, select, order_by)
+    }
+}
+
+fn as_on(
     rewriter: &mut Rewriter<'_>,
     select: &mut Select,
     order_by: Option<&mut OrderBy>,
