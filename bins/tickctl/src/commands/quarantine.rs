@@ -22,7 +22,7 @@ use redelivery::InboxOptions;
 #[command(after_help = "\
 An entry is replayed through the parser of its source, as it was received. The ticks get the ids that the sender's
 own retry would give them: what is stored already is a duplicate. What became of each entry is recorded with who
-replayed it, and `list` shows it; one that is still malformed is not quarantined a second time. Without names, the
+replayed it, and `list` shows it; one that is still malformed is not quarantined a second time. Without ids, the
 entries that are not done are replayed, at most --limit at once: first those that were never replayed, oldest first,
 then those that stayed malformed. The output says how many are left for another run. Of an entry, at most
 4 KiB are kept: a larger one cannot be replayed, and its sender must deliver that time again.

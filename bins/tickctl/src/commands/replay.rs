@@ -16,7 +16,7 @@ use crate::formats::{Format, Market};
 use crate::moment::Moment;
 use crate::pace::Speed;
 use crate::process::{BadInput, ProcessContext};
-use crate::project_options::ProjectOptions;
+use crate::project_options::{ON_AWS, ProjectOptions};
 use crate::target::{Secret, Target, parse_base};
 
 /// Where ticks are sent if nothing else is named.
@@ -88,7 +88,7 @@ pub struct ReplayArgs {
     #[command(flatten)]
     pub project: ProjectOptions,
     /// With --store --aws: the days that the project keeps ticks (parameter RetentionDays of the service stack).
-    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = value_parser!(u32).range(1..=3_650))]
+    #[arg(long, value_name = "DAYS", help_heading = ON_AWS, default_value_t = 30, value_parser = value_parser!(u32).range(1..=3_650))]
     pub retention_days: u32,
     /// Sent unchanged in the `Authorization` header, like Helius does. Prefer the environment
     /// variable: other users of the machine can read arguments.
