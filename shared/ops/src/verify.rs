@@ -41,10 +41,10 @@ use runs::Runs;
 use sample::Sample;
 
 pub use estimate::{EstimateLine, ReadPlan, estimate};
-pub use places::{PendingTicks, Phase, Places, Progress, Repair, Watch};
+pub use places::{PendingTicks, Phase, Place, Places, Progress, Repair, Watch};
 pub use proof::{
-    Counts, EXAMPLES_MAX, Example, Finding, OTHER_TOKENS, Place, PlaceCounts, Proof, Repaired,
-    Scope, TOKENS_MAX, Verdict,
+    Counts, EXAMPLES_MAX, Example, Finding, OTHER_TOKENS, PlaceCounts, Proof, Repaired, Scope,
+    TOKENS_MAX, Verdict,
 };
 pub use record::FieldDifference;
 pub use request::{DueAfter, VerifyRequest, days_of};

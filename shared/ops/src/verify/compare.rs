@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use domain::Tick;
 
 use super::names::{Names, PairNumber, SourceNumber};
-use super::proof::{Counts, EXAMPLES_MAX, Example, Finding, OTHER_TOKENS, Place, TOKENS_MAX};
+use super::places::Place;
+use super::proof::{Counts, EXAMPLES_MAX, Example, Finding, OTHER_TOKENS, TOKENS_MAX};
 use super::record::{Origin, Record};
 
 const MS_PER_HOUR: i64 = 60 * 60 * 1_000;

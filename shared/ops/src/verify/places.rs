@@ -6,7 +6,29 @@ use async_trait::async_trait;
 use domain::Tick;
 use serde::{Deserialize, Serialize};
 
-use super::proof::Place;
+/// Where a copy of a tick should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// The stream.
+    Stream,
+    /// The archive.
+    Archive,
+}
+
+impl Place {
+    /// Both, in the order in which a tick reaches them.
+    pub const ALL: [Self; 2] = [Self::Stream, Self::Archive];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Archive => "archive",
+        }
+    }
+}
 
 /// The three places.
 #[derive(Clone, Copy)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::places::Place;
 use super::record::FieldDifference;
 
 /// The most examples of each kind that a proof has.
@@ -14,30 +15,6 @@ pub const TOKENS_MAX: usize = 10_000;
 
 /// The name under which the ticks of further tokens are counted; no token has it.
 pub const OTHER_TOKENS: &str = "(others)";
-
-/// Where a copy of a tick should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// The stream.
-    Stream,
-    /// The archive.
-    Archive,
-}
-
-impl Place {
-    /// Both, in the order in which a tick reaches them.
-    pub const ALL: [Self; 2] = [Self::Stream, Self::Archive];
-
-    /// Its name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stream => "stream",
-            Self::Archive => "archive",
-        }
-    }
-}
 
 /// How one place compares with the store, in ticks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::compare::{Due, Rules, Sight};
 use super::names::Names;
-use super::proof::Place;
+use super::places::Place;
 use super::record::Record;
 use super::request::days_of;
 use super::runs::{Part, Runs};

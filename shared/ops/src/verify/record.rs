@@ -7,7 +7,7 @@ use rust_decimal::prelude::ToPrimitive as _;
 use serde::{Deserialize, Serialize};
 
 use super::names::{Names, PairNumber, SourceNumber};
-use super::proof::Place;
+use super::places::Place;
 
 /// Where a record was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
