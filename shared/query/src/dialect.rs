@@ -44,6 +44,7 @@ pub(crate) mod same_column;
 mod set_operations;
 mod shows;
 pub(crate) mod signatures;
+mod sort_key;
 mod stale_types;
 mod subqueries;
 pub(crate) mod syntax;

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::refusal::{Checked, here_only, refuse};
-use super::syntax::{identifiers, is_place, without_parentheses};
+use super::sort_key::{identifiers, is_place, without_parentheses};
 
 /// Refuses an expression that SELECT DISTINCT does not select, and every one after a set operation, of whose first branch
 /// the planner would take the columns.

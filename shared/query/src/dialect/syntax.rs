@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::refusal::{Checked, here_only, refuse};
+use super::sort_key::{identifiers, is_count, is_place, without_parentheses};
 use super::{expr_syntax, from_syntax, order_by, window_frames};
 use crate::ast_names::last_name;
 use crate::error::SqlError;
@@ -150,11 +151,6 @@ fn of_query(query: &Query) -> Checked {
     }
 }
 
-fn is_count(value: &Value) -> bool {
-    matches!(value, Value::Number(digits, _) if digits.bytes().all(|b| b.is_ascii_digit()))
-        || matches!(value, Value::Placeholder(_))
-}
-
 fn is_before(one: Span, other: Span) -> bool {
     one.start.line > 0 && one.start < other.start
 }
@@ -285,13 +281,6 @@ fn of_select(select: &Select) -> Checked {
     Ok(())
 }
 
-pub(super) fn without_parentheses(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Nested(inner) => without_parentheses(inner),
-        expr => expr,
-    }
-}
-
 fn is_column(expr: &Expr) -> bool {
     match expr {
         Expr::Tuple(columns) => columns.iter().all(is_column),
@@ -300,11 +289,6 @@ fn is_column(expr: &Expr) -> bool {
             Expr::Identifier(_) | Expr::CompoundIdentifier(_)
         ),
     }
-}
-
-/// Whether it is the place of a result, such as 1.
-pub(super) fn is_place(key: &Expr) -> bool {
-    matches!(key, Expr::Value(value) if is_count(&value.value))
 }
 
 /// The name of a result that an expression refers to, if the rest of the SELECT does not show that it is also
@@ -330,19 +314,6 @@ fn only_an_alias(expr: &Expr, select: &Select) -> Option<String> {
     };
     let mut found = names.into_iter();
     found.find(|name| is_alias_of_another(name) && !is_column(name))
-}
-
-/// The names without a table in an expression, in lower case.
-pub(super) fn identifiers(expr: &Expr) -> Vec<String> {
-    let mut names = Vec::new();
-    let visited = datafusion::sql::sqlparser::ast::visit_expressions(expr, |expr| {
-        if let Expr::Identifier(name) = expr {
-            names.push(name.value.to_lowercase());
-        }
-        ControlFlow::<()>::Continue(())
-    });
-    debug_assert!(visited.is_continue());
-    names
 }
 
 /// Athena's reserved words, in lower case.
