@@ -65,17 +65,13 @@ fn json_extract_scalar(arguments: &[ArrayRef]) -> Result<ArrayRef> {
 
 fn steps(path: &str) -> Option<Vec<Step>> {
     let mut rest = path.strip_prefix('$')?;
+    let name_form = Regex::new(NAME).ok()?;
     let mut steps = Vec::new();
     while !rest.is_empty() {
         if let Some(name) = rest.strip_prefix('.') {
             let end = name.find(['.', '[']).unwrap_or(name.len());
             let (key, after) = name.split_at_checked(end)?;
-            steps.push(Step::Key(
-                Regex::new(NAME)
-                    .ok()?
-                    .is_match(key)
-                    .then(|| key.to_owned())?,
-            ));
+            steps.push(Step::Key(name_form.is_match(key).then(|| key.to_owned())?));
             rest = after;
         } else if let Some(quoted) = rest.strip_prefix("[\"") {
             let (key, after) = quoted.split_once("\"]")?;
