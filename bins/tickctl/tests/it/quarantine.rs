@@ -182,9 +182,8 @@ fn entries_behind_those_that_are_done_are_found() {
     let oldest: Vec<String> = (101..=110).map(|number| number.to_string()).collect();
     assert_eq!(names, oldest);
     assert!(
-        run.stdout.contains(
-            "10 entries would be replayed; add --apply to replay them\n2 more are not done"
-        ),
+        run.stdout
+            .contains("would replay 10 entries; add --apply to replay them\n2 more are not done"),
         "{run:?}"
     );
     let run = quarantine(
