@@ -90,11 +90,9 @@ mod tests {
 
     #[test]
     fn what_is_not_a_group_is_refused() {
+        let regex = Regex::new("(b)").unwrap();
         for replacement in ["$2", "$", "$x", "${other}", "${1}", "a\\"] {
-            assert!(
-                translate(&Regex::new("(b)").unwrap(), replacement).is_err(),
-                "{replacement}"
-            );
+            assert!(translate(&regex, replacement).is_err(), "{replacement}");
         }
     }
 }
