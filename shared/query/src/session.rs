@@ -197,8 +197,12 @@ mod tests {
     fn our_rules_run_right_before_the_plan_is_checked() {
         let rules = optimizer_rules();
         let names: Vec<&str> = rules.iter().map(|rule| rule.name()).collect();
-        let ours = [CompactStringViews.name(), CooperativeYield.name()];
-        let last = [ours[0], ours[1], LAST_RULE];
+        let ours = [
+            CompactStringViews.name(),
+            CooperativeYield.name(),
+            RecursionDepth.name(),
+        ];
+        let last = [&ours[..], &[LAST_RULE]].concat();
         assert!(names.ends_with(&last), "{names:?}");
         let theirs = PhysicalOptimizer::new().rules.len();
         assert_eq!(names.len(), theirs + ours.len());
