@@ -82,7 +82,7 @@ mod tests {
             });
             _ = ended.send(outcome.is_err());
         });
-        end.recv_timeout(Duration::from_secs(60)) == Ok(true)
+        end.recv_timeout(Duration::from_secs(600)) == Ok(true)
     }
 
     #[test]
