@@ -72,7 +72,7 @@ impl RebuiltCandles for RebuiltBlocks {
             .collect())
     }
 
-    /// None: a block of which analytics has newer ticks in memory is told apart by when these were received.
+    /// Always empty: ticks that analytics still has only in memory are recognised by the time of their receipt.
     async fn open(&self, _: &BTreeSet<Pair>) -> Result<BTreeSet<CandlePlace>, PortError> {
         Ok(BTreeSet::new())
     }

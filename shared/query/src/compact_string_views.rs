@@ -5,25 +5,22 @@
 //! Other operators need no help: DataFusion's `RepartitionExec` coalesces its batches, and compacts
 //! their texts as it does.
 
-use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray as _, StringViewArray};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
-use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::error::Result;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
-    ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use futures_util::StreamExt as _;
+
+use crate::wrapper_exec::{Wrapper, WrapperExec};
 
 /// Compacts the texts of each batch before a sort.
 #[derive(Debug)]
@@ -41,9 +38,7 @@ impl PhysicalOptimizerRule for CompactStringViews {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let before_sort = |node: Arc<dyn ExecutionPlan>| match node.downcast_ref::<SortExec>() {
             Some(sort) if has_string_views(sort.input()) => {
-                let input = Arc::new(CompactStringViewsExec {
-                    input: Arc::clone(sort.input()),
-                });
+                let input = Arc::new(WrapperExec::around(sort.input(), Compacted));
                 // The input's properties stay as they are.
                 let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
                 node.replace_children(vec![input], keep)
@@ -67,71 +62,17 @@ fn has_string_views(plan: &Arc<dyn ExecutionPlan>) -> bool {
 
 /// Compacts the texts of each batch. Values and order stay.
 #[derive(Debug)]
-struct CompactStringViewsExec {
-    input: Arc<dyn ExecutionPlan>,
-}
+struct Compacted;
 
-impl DisplayAs for CompactStringViewsExec {
-    fn fmt_as(&self, _form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl ExecutionPlan for CompactStringViewsExec {
+impl Wrapper for Compacted {
     fn name(&self) -> &'static str {
         "CompactStringViewsExec"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match <[_; 1]>::try_from(children) {
-            Ok([input]) => Ok(Arc::new(Self { input })),
-            Err(_) => Err(DataFusionError::Internal(format!(
-                "{} has one input",
-                self.name()
-            ))),
-        }
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
-        self.replace_children(children, keep)
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let rows = self.input.execute(partition, context)?;
+    fn wrap(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
         let schema = rows.schema();
         let rows = rows.map(|batch| compacted(batch?));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+        Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }
 }
 

@@ -54,6 +54,7 @@ mod type_names;
 pub(crate) mod types;
 pub(crate) mod unnamed;
 mod using;
+mod using_columns;
 mod window_frames;
 mod windows;
 

@@ -45,6 +45,7 @@ mod table_names;
 mod threads;
 mod unknown_function;
 mod value;
+mod wrapper_exec;
 
 pub use day_predicate::day_predicate;
 pub use error::SqlError;

@@ -192,7 +192,7 @@ impl Place {
 
 const STOPPED: &str = "stopped; repeating the command is safe";
 
-/// Why candles of before that time cannot be computed.
+/// Says that candles before a time cannot be computed, and what to do.
 fn removed(complete_from: &str) -> Unseen {
     Unseen(format!(
         "ticks with event times before {complete_from} may have been removed, so that their candles cannot be computed: \

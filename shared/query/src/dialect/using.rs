@@ -4,42 +4,19 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, ObjectName,
-    OrderBy, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, Spanned as _, TableFactor,
-    TableWithJoins, VisitMut as _, VisitorMut, WildcardAdditionalOptions,
+    BinaryOperator, Expr, JoinConstraint, JoinOperator, OrderBy, Select, SelectItem, Spanned as _,
+    TableFactor, TableWithJoins, VisitMut as _,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::ast_builder::call;
-use super::known_columns::{Columns, lower};
+use super::known_columns::lower;
 use super::refusal::{here_only, refused};
 use super::rewrite::Rewriter;
 use super::same_column::USING;
+use super::using_columns::{Key, Keys, Output, Relation, column_of};
 use crate::ast_names::last_name;
 use crate::error::SqlError;
-
-/// A table or subquery of FROM.
-struct Relation {
-    name: String,
-    columns: Columns,
-}
-
-/// A column of USING.
-#[derive(Clone)]
-struct Key {
-    name: String,
-    /// The relation whose column it is.
-    of: usize,
-    /// All relations of which it is a column.
-    holders: Vec<usize>,
-}
-
-/// What `*` is: columns of USING, and relations without theirs.
-#[derive(Clone)]
-enum Output {
-    Key(Key),
-    Others(usize),
-}
 
 impl Rewriter<'_> {
     /// Writes the USING of a SELECT as ON.
@@ -48,38 +25,30 @@ impl Rewriter<'_> {
         select: &mut Select,
         order_by: Option<&mut OrderBy>,
     ) -> Result<(), SqlError> {
-        as_on(self, select, order_by)
-    }
-}
-
-fn as_on(
-    rewriter: &mut Rewriter<'_>,
-    select: &mut Select,
-    order_by: Option<&mut OrderBy>,
-) -> Result<(), SqlError> {
-    if !select.from.iter().any(has_using) {
-        return Ok(());
-    }
-    let mut relations = Vec::new();
-    let mut outputs = Vec::new();
-    for joined in &mut select.from {
-        outputs.extend(of_joined(joined, rewriter, &mut relations)?);
-    }
-    let mut keys = Keys {
-        relations,
-        outputs,
-        results: Vec::new(),
-        depth: 0,
-    };
-    if let ControlFlow::Break(error) = select.visit(&mut keys) {
-        return Err(error);
-    }
-    // A result's name comes before a column's, unless it is that of the column.
-    keys.results = select.projection.iter().filter_map(other_name).collect();
-    keys.expand(&mut select.projection)?;
-    match order_by.map(|order_by| order_by.visit(&mut keys)) {
-        Some(ControlFlow::Break(error)) => Err(error),
-        _ => Ok(()),
+        if !select.from.iter().any(has_using) {
+            return Ok(());
+        }
+        let mut relations = Vec::new();
+        let mut outputs = Vec::new();
+        for joined in &mut select.from {
+            outputs.extend(of_joined(joined, self, &mut relations)?);
+        }
+        let mut keys = Keys {
+            relations,
+            outputs,
+            results: Vec::new(),
+            depth: 0,
+        };
+        if let ControlFlow::Break(error) = select.visit(&mut keys) {
+            return Err(error);
+        }
+        // A result's name comes before a column's, unless it is that of the column.
+        keys.results = select.projection.iter().filter_map(other_name).collect();
+        keys.expand(&mut select.projection)?;
+        match order_by.map(|order_by| order_by.visit(&mut keys)) {
+            Some(ControlFlow::Break(error)) => Err(error),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -259,192 +228,4 @@ fn found(side: &[Output], name: &str, relations: &[Relation], span: Span) -> Res
             span,
         )),
     }
-}
-
-fn column_of(relations: &[Relation], of: usize, column: &Ident) -> Expr {
-    let name = relations.get(of).map_or("", |relation| &relation.name);
-    let table = Ident {
-        value: name.to_owned(),
-        quote_style: Some('"'),
-        span: column.span,
-    };
-    Expr::CompoundIdentifier(vec![table, column.clone()])
-}
-
-struct Keys {
-    relations: Vec<Relation>,
-    outputs: Vec<Output>,
-    /// Names that are not columns.
-    results: Vec<String>,
-    /// How deep in subqueries, whose columns come first, or in the comparison that USING has become.
-    depth: usize,
-}
-
-impl Keys {
-    fn of_name(&self, name: &str) -> impl Iterator<Item = &Key> {
-        self.outputs.iter().filter_map(move |output| match output {
-            Output::Key(key) if key.name == name => Some(key),
-            _ => None,
-        })
-    }
-
-    fn holds(&self, of: usize, name: &str) -> bool {
-        self.of_name(name).any(|key| key.holders.contains(&of))
-    }
-
-    /// `*` and `a.*` as the columns that Athena has there.
-    fn expand(&self, projection: &mut Vec<SelectItem>) -> Result<(), SqlError> {
-        for item in std::mem::take(projection) {
-            match &item {
-                SelectItem::Wildcard(_) => {
-                    projection.extend(self.outputs.iter().map(|output| match output {
-                        Output::Key(key) => {
-                            let name = Ident::with_quote('"', key.name.clone());
-                            SelectItem::UnnamedExpr(column_of(&self.relations, key.of, &name))
-                        }
-                        Output::Others(of) => self.others(*of),
-                    }));
-                }
-                SelectItem::QualifiedWildcard(
-                    SelectItemQualifiedWildcardKind::ObjectName(name),
-                    _,
-                ) => {
-                    let table = last_name(name).map(lower);
-                    let is_it = |relation: &Relation| Some(&relation.name) == table.as_ref();
-                    let Some(of) = self.relations.iter().position(is_it) else {
-                        projection.push(item);
-                        continue;
-                    };
-                    let columns = self.relations.get(of).and_then(|it| it.columns.as_ref());
-                    if columns.is_some_and(|it| it.iter().all(|name| self.holds(of, name))) {
-                        let instead = "name the columns of USING";
-                        return Err(refused(
-                            &format!("`{name}.*` of no column"),
-                            instead,
-                            name.span(),
-                        ));
-                    }
-                    projection.push(self.others(of));
-                }
-                _ => projection.push(item),
-            }
-        }
-        Ok(())
-    }
-
-    fn others(&self, of: usize) -> SelectItem {
-        let keys = self.outputs.iter().filter_map(|output| match output {
-            Output::Key(key) if key.holders.contains(&of) => Some(key.name.clone()),
-            _ => None,
-        });
-        let excluded: Vec<ObjectName> = keys
-            .map(|name| ObjectName::from(vec![Ident::with_quote('"', name)]))
-            .collect();
-        let name = self.relations.get(of).map_or("", |it| &it.name);
-        SelectItem::QualifiedWildcard(
-            SelectItemQualifiedWildcardKind::ObjectName(ObjectName::from(vec![Ident::with_quote(
-                '"', name,
-            )])),
-            WildcardAdditionalOptions {
-                opt_exclude: (!excluded.is_empty())
-                    .then_some(ExcludeSelectItem::Multiple(excluded)),
-                ..WildcardAdditionalOptions::default()
-            },
-        )
-    }
-
-    fn replaced(&self, column: &Ident) -> Result<Option<Expr>, SqlError> {
-        let name = lower(column);
-        let mut keys = self.of_name(&name);
-        let Some(key) = keys.next().filter(|_| !self.results.contains(&name)) else {
-            return Ok(None);
-        };
-        let may_have = |relation: &Relation| match &relation.columns {
-            Some(columns) => columns.contains(&name),
-            None => true,
-        };
-        let mut others = self.relations.iter().enumerate();
-        let other = others.find(|(of, relation)| !key.holders.contains(of) && may_have(relation));
-        if keys.next().is_some() || other.is_some() {
-            return Err(here_only(
-                &format!("`{name}`, a column of USING and perhaps of another table,"),
-                "write ON, with the names of the tables",
-                column.span,
-            ));
-        }
-        Ok(Some(column_of(&self.relations, key.of, column)))
-    }
-
-    fn of_expr(&self, expr: &mut Expr) -> Result<(), SqlError> {
-        match expr {
-            Expr::Identifier(name) => {
-                if let Some(column) = self.replaced(name)? {
-                    *expr = column;
-                }
-            }
-            Expr::CompoundIdentifier(names) => {
-                if let [.., table, column] = names.as_slice()
-                    && let (table, name) = (lower(table), lower(column))
-                    && let Some(of) = self.relations.iter().position(|it| it.name == table)
-                    && self.holds(of, &name)
-                {
-                    let span = column.span;
-                    let what = format!("`{table}.{name}` of one table, a column of USING,");
-                    return Err(refused(&what, "write it without the table", span));
-                }
-            }
-            Expr::Lambda(lambda) => {
-                let is_key = |name: &Ident| self.of_name(&lower(name)).next().is_some();
-                if let Some(name) = lambda
-                    .params
-                    .iter()
-                    .map(|it| &it.name)
-                    .find(|it| is_key(it))
-                {
-                    return Err(here_only(
-                        &format!("`{name}`, a column of USING, as a parameter"),
-                        "choose another name",
-                        name.span,
-                    ));
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-impl VisitorMut for Keys {
-    type Break = SqlError;
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<SqlError> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<SqlError> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
-        self.depth += usize::from(is_comparison(expr));
-        if self.depth > 0 {
-            return ControlFlow::Continue(());
-        }
-        match self.of_expr(expr) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => ControlFlow::Break(error),
-        }
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
-        self.depth -= usize::from(is_comparison(expr));
-        ControlFlow::Continue(())
-    }
-}
-
-/// Whether USING has become it.
-fn is_comparison(expr: &Expr) -> bool {
-    matches!(expr, Expr::Function(function) if function.name.to_string() == USING)
 }

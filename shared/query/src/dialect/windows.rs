@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
     VisitorMut, WindowSpec, WindowType,
 };
 
+use super::known_columns::lower;
 use super::refusal::{here_only, invalid, refused};
 use crate::error::SqlError;
 
@@ -167,8 +168,4 @@ impl VisitorMut for Windows {
             Err(error) => ControlFlow::Break(error),
         }
     }
-}
-
-fn lower(name: &Ident) -> String {
-    name.value.to_lowercase()
 }
