@@ -125,12 +125,19 @@ fn check_project(command: &mut clap::Command, matches: &ArgMatches) -> Result<()
         .filter(|it| it.get_help_heading() == Some(ON_AWS) && is_passed(it.get_id().as_str()));
     let refused = of_aws.filter_map(clap::Arg::get_long).find(|_| !is_aws);
     let rule = match refused {
-        Some(option) => format!("--{option} is for a project on AWS: pass --aws, too, or omit it"),
-        None if is_aws && has("server") && is_passed("server") => {
-            "--server is for a tickstream of one's own, and --aws for a project on AWS: pass one of them"
-                .to_owned()
+        Some(option) => {
+            format!("--{option} is for a project on AWS: pass --aws as well, or omit it")
         }
-        None => return Ok(()),
+        None => {
+            let of_machine = [("server", "--server"), ("data_dir", "--data-dir")];
+            let passed = of_machine.iter().find(|(id, _)| has(id) && is_passed(id));
+            let Some((_, option)) = passed.filter(|_| is_aws) else {
+                return Ok(());
+            };
+            format!(
+                "{option} is for a tickstream on one machine, and --aws for a project on AWS: pass one of them"
+            )
+        }
     };
     Err(command.error(ErrorKind::ArgumentConflict, rule))
 }
@@ -191,6 +198,7 @@ mod tests {
             "verify --athena",
             "verify --scan",
             "verify --temp-dir /tmp",
+            "verify --from 1h --retention-days 90",
             "verify --estimate",
             "verify --project prices",
             "rebuild --from 2h --interval 5m",
@@ -205,11 +213,17 @@ mod tests {
             "requeue redrive --project prices",
         ] {
             let refused = refusal(line).unwrap_or_else(|| panic!("{line} is accepted"));
-            assert!(refused.contains("pass --aws"), "{line}: {refused}");
+            assert!(refused.contains("pass --aws as well"), "{line}: {refused}");
             assert_eq!(refusal(&format!("{line} --aws")), None);
         }
-        let both = refusal("doctor --aws --server http://h").unwrap();
-        assert!(both.contains("pass one of them"), "{both}");
+        for line in [
+            "doctor --aws --server http://h",
+            "verify --aws --data-dir d",
+            "requeue --aws --data-dir d",
+        ] {
+            let both = refusal(line).unwrap();
+            assert!(both.contains("pass one of them"), "{line}: {both}");
+        }
         assert_eq!(refusal("verify --from 1h"), None);
         // All of it is on AWS.
         assert_eq!(refusal("rollout status --project prices"), None);

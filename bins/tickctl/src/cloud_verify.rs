@@ -175,7 +175,7 @@ pub(crate) struct CloudOptions {
     pub(crate) athena: bool,
     /// The days that the project keeps ticks (parameter RetentionDays of the service stack). What was received before cannot
     /// be seen in the table.
-    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    #[arg(long, value_name = "DAYS", help_heading = ON_AWS, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub(crate) retention_days: u32,
     /// Folder for temporary files, with room for the archive's files of a day and about 80 bytes for each tick and store;
     /// the default is the system's.

@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, SecondsFormat};
+pub use app::time_text::time_text;
+use chrono::{DateTime, NaiveDate};
 
 use crate::process::{BadInput, Unseen};
 
@@ -89,15 +90,6 @@ pub fn range_ms(from: Moment, to: Moment, now_ms: i64) -> anyhow::Result<(i64, i
     Ok((from_ms, to_ms))
 }
 
-/// A time for people: `2026-03-07T12:00:00Z`; the number if it is outside the calendar.
-#[must_use]
-pub fn time_text(ms: i64) -> String {
-    DateTime::from_timestamp_millis(ms).map_or_else(
-        || ms.to_string(),
-        |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +132,5 @@ mod tests {
         ] {
             assert!(bad.parse::<Moment>().is_err(), "{bad}");
         }
-        assert_eq!(time_text(DAY_MS), "2026-01-02T00:00:00Z");
     }
 }

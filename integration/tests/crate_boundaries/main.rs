@@ -134,6 +134,26 @@ fn a_folder_has_the_name_of_its_crate() {
     }
 }
 
+/// `nix/crates.nix` learns from the workspace's manifest in which folder a program's crates are. This crate is
+/// in no program.
+#[test]
+fn only_the_workspace_names_the_folders_of_crates() {
+    let packages = packages();
+    for package in packages
+        .iter()
+        .filter(|package| package.name != "integration")
+    {
+        let manifest = std::fs::read_to_string(&package.manifest_path).unwrap();
+        let lines = manifest.lines();
+        let by_path: Vec<_> = lines.filter(|line| line.contains("path = \"../")).collect();
+        assert!(
+            by_path.is_empty(),
+            "{}: {by_path:?}; add it to [workspace.dependencies]",
+            package.name
+        );
+    }
+}
+
 /// Whether a crate may depend on a library, of whose family (`datafusion-common`) only adapters know.
 fn may_depend(name: &str, library: &str) -> bool {
     let is_of = |family: &str| {

@@ -28,5 +28,6 @@ pub mod requeue;
 pub mod requeue_batches;
 pub mod sequence;
 pub mod tick_replay;
+pub mod time_text;
 pub mod unarchived_anomalies;
 pub mod utc_days;

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use app::ports::PortError;
-use chrono::{DateTime, SecondsFormat};
+use app::time_text::time_text;
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
@@ -74,7 +74,7 @@ pub enum VerifyError {
     /// The range is empty.
     #[error(
         "the range is empty: it begins at {}, and is compared up to {}; ticks of the last {settle_s} s are left out, \
-         since they may still be on their way", utc(*from_ms), utc(*to_ms)
+         since they may still be on their way", time_text(*from_ms), time_text(*to_ms)
     )]
     Empty {
         /// Its start.
@@ -215,12 +215,4 @@ impl Verify<'_> {
             source,
         }
     }
-}
-
-/// A time for people; the number if it is outside the calendar.
-fn utc(epoch_ms: i64) -> String {
-    DateTime::from_timestamp_millis(epoch_ms).map_or_else(
-        || epoch_ms.to_string(),
-        |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
-    )
 }

@@ -5,6 +5,7 @@ use app::read_back::{
     PAGE_TICKS, Page, PageSender, Pages, ReceiptRange, StoredTick, StoredTicks, StreamedTicks,
     Unseen, channel,
 };
+use app::time_text::time_text;
 use domain::Tick;
 use ops::verify::{PendingTicks, Place};
 
@@ -123,8 +124,8 @@ fn stored(
     // From the first day on, nothing was removed.
     if first_day > 0 && range.from_ms < kept_from_ms {
         let what = format!(
-            "the store has ticks that were received from {} on; whether there were earlier ones, nobody can see",
-            utc(kept_from_ms)
+            "the store has ticks that were received from {} on; older ones may have been removed",
+            time_text(kept_from_ms)
         );
         unseen(sender, Some(kept_from_ms), what)?;
     }
@@ -244,7 +245,7 @@ fn streamed(
                 let what = format!(
                     "shard {shard} of the stream has records from {first} on, received at {}; earlier ones have been \
                      removed",
-                    utc(received_ms)
+                    time_text(received_ms)
                 );
                 unseen(sender, Some(before_ms), what)?;
             }
@@ -262,10 +263,4 @@ fn streamed(
         unseen(sender, None, what)?;
     }
     send(sender, Page::Ticks(ticks))
-}
-
-fn utc(epoch_ms: i64) -> String {
-    let time = chrono::DateTime::from_timestamp_millis(epoch_ms);
-    let text = time.map(|time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string());
-    text.unwrap_or_else(|| format!("{epoch_ms} ms"))
 }

@@ -7,7 +7,7 @@ mod project_candles;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use app::candle_rebuild::{RebuildReport, RebuildRequest, rebuild};
 use app::ports::PortError;
 use clap::{Args, value_parser};
@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::client::PostError;
 use crate::data_access::{DataAccess, DataOptions, OpenStore};
 use crate::moment::{Moment, range_ms, time_text};
-use crate::process::{BadInput, ProcessContext, Unseen, print_line, selected_tokens};
+use crate::process::{ProcessContext, Unseen, print_line, selected_tokens};
 use crate::project_options::{ON_AWS, ProjectOptions};
 use crate::server_client::ServerClient;
 use crate::spinner::spinner;
@@ -119,9 +119,7 @@ impl Place {
             Some(removed(&time_text(complete_from_ms)).into())
         } else {
             let analysed = opened.store.analysed_within(ANALYSED_WITHIN).await;
-            analysed
-                .err()
-                .map(|error| BadInput(error.to_string()).into())
+            analysed.err().map(|error| anyhow!(error.to_string()))
         };
         match refused {
             None => Ok(Self::Store(opened)),

@@ -31,7 +31,7 @@ Examples:
   tickctl requeue broadcast --aws --from 10m --limit 100 --apply
 
 Exit codes: 0 done, or nothing to do; 1 a message was not accepted, or a queue cannot be read; 2 a wrong option, or
-no --aws: there are no DLQs on one machine.")]
+no --aws: there are no DLQs on one machine; 3 the range is in the future.")]
 pub struct RequeueArgs {
     /// The queue; all are shown if none is named.
     #[arg(value_enum)]
@@ -107,7 +107,7 @@ is in the quarantine (`tickctl quarantine list --reason unprocessable`)";
 /// # Errors
 /// If a queue cannot be read, or a message was not accepted.
 pub async fn run(args: RequeueArgs, process: ProcessContext) -> anyhow::Result<()> {
-    if !args.project.aws || args.data_dir.is_some() || args.server.is_some() {
+    if !args.project.aws {
         return Err(BadInput(NONE_HERE.to_owned()).into());
     }
     on_aws(&args.project.name, &args, &process).await

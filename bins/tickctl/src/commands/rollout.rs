@@ -122,11 +122,7 @@ pub async fn run(args: RolloutArgs, process: ProcessContext) -> anyhow::Result<(
             let prover = StageProver {
                 project: &args.project,
                 options: &cloud,
-                due_after: DueAfter {
-                    archived_ms: due_ms,
-                    stored_ms: DueAfter::AWS.stored_ms.min(due_ms),
-                    streamed_ms: DueAfter::AWS.streamed_ms.min(due_ms),
-                },
+                due_after: DueAfter::AWS.with_archived_ms(due_ms),
                 repeats_max,
                 watch: &shown,
                 now_ms: process.now_ms,

@@ -177,9 +177,9 @@ fn estimate_text(lines: &[EstimateLine], json: bool) -> String {
 impl VerifyArgs {
     /// The request, with when ticks are due; without, those who compare know it.
     fn request(&self, now_ms: i64, due_after: Option<DueAfter>) -> Result<VerifyRequest, BadInput> {
-        let by_option = self.due.map(|seconds| DueAfter {
-            archived_ms: i64::from(seconds) * MS_PER_SECOND,
-            ..due_after.unwrap_or_default()
+        let by_option = self.due.map(|seconds| {
+            let archived_ms = i64::from(seconds) * MS_PER_SECOND;
+            due_after.unwrap_or_default().with_archived_ms(archived_ms)
         });
         let request = VerifyRequest {
             from_ms: self.from.ms(now_ms),

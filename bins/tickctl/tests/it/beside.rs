@@ -94,7 +94,10 @@ fn candles_are_compared_by_the_process_as_in_a_folder() {
     );
     let run = on(&folder, &[&DAY[..], &["--tokens", "BTC,NOPE"]].concat());
     assert_eq!(run.code, 3, "{run:?}");
-    assert!(run.stderr.contains("is stored of NOPE"), "{run:?}");
+    assert!(
+        run.stderr.contains("no stored stream tick of NOPE"),
+        "{run:?}"
+    );
     tickstream.stop();
 }
 

@@ -103,7 +103,7 @@ fn a_store_that_no_process_has_open_is_looked_at() {
             "do: start it: `tickstream --data-dir ",
             // The clock and the settings of a process that does not run.
             "not seen  clocks      no process runs",
-            "only a running tickstream knows its --min-free-disk-mb",
+            "(--min-free-disk-mb) is known only while tickstream runs",
         ],
     );
     let run = tickctl(&[&arguments[..], &["--json"]].concat());

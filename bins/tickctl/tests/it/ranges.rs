@@ -279,7 +279,7 @@ fn where_there_is_nothing_it_is_not_said_to_be_fine() {
         (
             &["rebuild", "--tokens", "BTC,NOPE"],
             &day,
-            "is stored of NOPE",
+            "no stored stream tick of NOPE",
         ),
         (&["quarantine", "list"], &future, "--from is in the future"),
     ] {

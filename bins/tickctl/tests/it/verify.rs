@@ -127,7 +127,7 @@ fn what_waits_in_the_outbox_is_late_and_not_repaired() {
         for expected in [
             "unproven  ticks that are due are still on their way; 997 ticks match",
             "stream    997 matched, 3 late",
-            "overdue   3 ticks wait in the outbox for the stream",
+            "overdue   3 ticks waiting in the outbox for the stream",
             "repaired  0 ticks appended to the stream, 0 written to the archive",
         ] {
             assert!(run.stdout.contains(expected), "{expected}: {run:?}");

@@ -263,7 +263,7 @@ impl ReplayDestination for Arrivals {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_low_rate_is_no_burst_and_a_stop_is_heard_while_it_waits() {
+async fn a_low_rate_does_not_burst_and_a_stop_interrupts_the_wait() {
     let kept = Kept(ticks(&["A"], 200));
     let to = Arrivals::default();
     let send = ReplayAction::Send {

@@ -7,6 +7,7 @@ use app::ports::{Clock, PortError};
 use app::read_back::{
     Page, PageSender, Pages, ReceiptRange, StoredTick, StoredTicks, Unseen, sent_by,
 };
+use app::time_text::time_text;
 use app::utc_days::days;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::TableDescription;
@@ -145,13 +146,11 @@ impl TickTableReader {
     }
 
     fn expired(&self, kept_from_ms: i64) -> String {
-        let time = chrono::DateTime::from_timestamp_millis(kept_from_ms);
-        let time = time.map(|time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string());
         format!(
             "the table {} keeps ticks for {} days (--retention-days), so those received before {} may have been removed",
             self.table,
             self.retention_days,
-            time.unwrap_or_default()
+            time_text(kept_from_ms)
         )
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use app::ports::{Clock, PortError};
 use app::read_back::{Page, PageSender, Pages, ReceiptRange, StreamedTicks, Unseen, sent_by};
+use app::time_text::time_text;
 use aws_sdk_kinesis::Client;
 use domain::Tick;
 use tokio::time::Instant;
@@ -97,12 +98,10 @@ impl StreamReader {
     }
 
     fn trimmed(&self, oldest_ms: i64) -> String {
-        let time = chrono::DateTime::from_timestamp_millis(oldest_ms);
-        let time = time.map(|time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string());
         format!(
             "the stream {} has no records from before {}",
             self.stream,
-            time.unwrap_or_default()
+            time_text(oldest_ms)
         )
     }
 

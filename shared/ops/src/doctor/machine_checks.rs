@@ -3,7 +3,7 @@
 use super::check_line::{CheckLine, Place, Seen, Unseen};
 use super::observations::{Certificate, Clocks, Disk, Versions};
 use super::stream_checks::START;
-use crate::text::duration;
+use crate::text::{count_of, duration};
 
 const PROCESS: &str = "process";
 const CLOCKS: &str = "clocks";
@@ -50,7 +50,7 @@ pub fn process(place: &Place, running: Option<(&str, u32, i64)>) -> CheckLine {
 /// be seen.
 #[must_use]
 pub fn process_unseen(fails: bool, why: &str) -> CheckLine {
-    let advice = "nothing else could be looked at: do as it says, and look again";
+    let advice = "no other check could run: fix this, then run doctor again";
     if fails {
         return CheckLine::failed(PROCESS, why, advice);
     }
@@ -113,7 +113,8 @@ pub fn disk(place: &Place, seen: &Seen<Disk>) -> CheckLine {
             mb(it.free_bytes),
             mb(it.store_bytes),
             match it.min_free_bytes {
-                None => "and only a running tickstream knows its --min-free-disk-mb".to_owned(),
+                None => "and the limit (--min-free-disk-mb) is known only while tickstream runs"
+                    .to_owned(),
                 Some(0) =>
                     "ticks are refused only when it is full (--min-free-disk-mb 0)".to_owned(),
                 Some(min) => format!("ticks are refused below {} MB", mb(min)),
@@ -171,7 +172,10 @@ pub fn certificate(seen: &Seen<Certificate>) -> CheckLine {
                 CheckLine::failed(CERTIFICATE, format!("refused: {why}"), renew)
             }
             Certificate::Refused { in_days, why } => {
-                let evidence = format!("refused within {in_days} days: {why}");
+                let evidence = format!(
+                    "refused within {}: {why}",
+                    count_of(u64::from(*in_days), "day")
+                );
                 if *in_days <= CERTIFICATE_DAYS_MIN {
                     CheckLine::warning(CERTIFICATE, evidence, renew)
                 } else {
@@ -214,9 +218,9 @@ mod tests {
             "`tickstream --data-dir /srv/data`",
         );
         let hangs = process_unseen(true, "no response within 30 s");
-        check(&hangs, Failed, "no response", "nothing else");
+        check(&hangs, Failed, "no response", "no other check");
         let refused = process_unseen(false, "set OPERATOR_TOKEN");
-        check(&refused, NotSeen, "OPERATOR_TOKEN", "nothing else");
+        check(&refused, NotSeen, "OPERATOR_TOKEN", "no other check");
     }
 
     #[test]
@@ -278,7 +282,7 @@ mod tests {
         );
         // The limit of a process that does not run is not known, and must not be said to be 0.
         let unknown = of(3_000_000_000, None);
-        check(&unknown, Fine, "only a running tickstream knows", "");
+        check(&unknown, Fine, "known only while tickstream runs", "");
         check(&of(255_000_000, None), Warning, "255 MB free", "make room");
         check(
             &of(3_000_000_000, Some(0)),

@@ -39,7 +39,7 @@ pub struct Places<'a> {
     pub stream: &'a dyn StreamedTicks,
     /// The archive.
     pub archive: &'a dyn ArchivedTicks,
-    /// What is on its way to them, if anybody knows. Otherwise only the time since the receipt says what is.
+    /// What is on its way to them; `None` if this cannot be known, so that only the time since the receipt tells.
     pub pending: Option<&'a dyn PendingTicks>,
 }
 
@@ -53,8 +53,7 @@ pub trait PendingTicks: Send + Sync {
 /// Puts ticks where they are missing.
 #[async_trait]
 pub trait Repair: Send + Sync {
-    /// Appends stored ticks to the stream; returns how many. Those that are on their way to it after all are passed over,
-    /// if anybody knows.
+    /// Appends stored ticks to the stream; returns how many. Skips those that are already on their way, if it can tell.
     async fn append(&self, ticks: &[Tick]) -> Result<u64, PortError>;
     /// Writes ticks to files of the archive. The same ticks make the same files.
     async fn archive(&self, ticks: &[Tick]) -> Result<(), PortError>;
@@ -83,7 +82,7 @@ pub enum Phase {
     Compare,
 }
 
-/// Hears of the progress of a comparison.
+/// Receives the progress of a comparison.
 pub trait Watch: Send + Sync {
     /// It is so far.
     fn progress(&self, progress: Progress);

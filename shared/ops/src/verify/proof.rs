@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::places::Place;
 use super::record::FieldDifference;
+use crate::text::count_of;
 
 /// The most examples of each kind that a proof has.
 pub const EXAMPLES_MAX: usize = 10;
@@ -259,8 +260,7 @@ impl Proof {
         self
     }
 
-    /// What is on its way although it is due, and what to do: only where somebody knows what is on its way, which is on
-    /// one machine.
+    /// What is on its way although it is due, and what to do. Only on one machine is it known what is on its way.
     #[must_use]
     pub fn overdue(&self) -> Option<String> {
         let of = |place| self.counts.of(place).overdue;
@@ -268,17 +268,17 @@ impl Proof {
         // What waits for the stream waits for the archive, too.
         let archive = of(Place::Archive).saturating_sub(stream);
         let waiting = [
-            (stream, "wait in the outbox for the stream"),
-            (archive, "of the stream are not written to the archive yet"),
+            (stream, "waiting in the outbox for the stream"),
+            (archive, "of the stream not yet written to the archive"),
         ];
         let waiting = waiting.into_iter().filter(|(count, _)| *count > 0);
         let texts: Vec<String> = waiting
-            .map(|(count, what)| format!("{count} ticks {what}"))
+            .map(|(count, what)| format!("{} {what}", count_of(count, "tick")))
             .collect();
         (!texts.is_empty()).then(|| {
             format!(
-                "{}. A running tickstream does that by itself; if it runs, its log says what is in the way. A repair passes \
-                 over them, since they would be there twice",
+                "{}. A running tickstream delivers them by itself; if it is running, its log says what blocks them. --repair \
+                 skips them, so that they are not duplicated",
                 texts.join(", and ")
             )
         })

@@ -48,6 +48,18 @@ impl DueAfter {
     };
 }
 
+impl DueAfter {
+    /// With another time for the archive, after which the ticks are also due where they go first.
+    #[must_use]
+    pub fn with_archived_ms(self, archived_ms: i64) -> Self {
+        Self {
+            stored_ms: self.stored_ms.min(archived_ms),
+            streamed_ms: self.streamed_ms.min(archived_ms),
+            archived_ms,
+        }
+    }
+}
+
 impl Default for DueAfter {
     fn default() -> Self {
         Self::HERE

@@ -1,149 +1,19 @@
 //! A comparison of places in memory, with faults of each kind.
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
+mod memory;
+mod not_seen;
 
-use app::read_back::{
-    ArchivedTick, ArchivedTicks, Page, Pages, ReceiptRange, StoredTick, StoredTicks, StreamedTicks,
-    Unseen,
-};
-use app::utc_days::day_of;
-use async_trait::async_trait;
-use chrono::NaiveDate;
-use domain::{Pair, Price, Tick, TickId};
-use futures_util::stream;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+use app::read_back::{StoredTick, Unseen};
+use domain::{Price, TickId};
 use rust_decimal::Decimal;
 use testkit::ticks::{START_MS, tick};
 use twox_hash::XxHash64;
 
 use super::*;
-
-/// Ticks of three places.
-#[derive(Default)]
-struct Memory {
-    stored: Vec<StoredTick>,
-    streamed: Mutex<Vec<Tick>>,
-    archived: Mutex<Vec<ArchivedTick>>,
-    /// On their way to the stream, and to the archive.
-    pending: [Vec<Tick>; 2],
-    stream_unseen: Option<Unseen>,
-    archive_error: bool,
-    /// The archive never sends a page.
-    archive_hangs: bool,
-}
-
-fn pages<T: Clone + Send>(ticks: &[T], unseen: Option<&Unseen>) -> Vec<Result<Page<T>, PortError>> {
-    let unseen = unseen.into_iter().map(|it| Ok(Page::Unseen(it.clone())));
-    let ticks = ticks.chunks(100).map(|page| Ok(Page::Ticks(page.to_vec())));
-    unseen.chain(ticks).collect()
-}
-
-impl StoredTicks for Memory {
-    fn stored(&self, range: ReceiptRange) -> Pages<'_, StoredTick> {
-        let mut ticks = self.stored.clone();
-        ticks.retain(|stored| range.contains(stored.tick.ingested_at_ms));
-        stream::iter(pages(&ticks, None)).boxed()
-    }
-}
-
-impl StreamedTicks for Memory {
-    fn streamed(&self, range: ReceiptRange) -> Pages<'_, Tick> {
-        let mut ticks = self.streamed.lock().unwrap().clone();
-        ticks.retain(|tick| range.contains(tick.ingested_at_ms));
-        stream::iter(pages(&ticks, self.stream_unseen.as_ref())).boxed()
-    }
-}
-
-impl ArchivedTicks for Memory {
-    fn archived(&self, range: ReceiptRange, days: BTreeSet<NaiveDate>) -> Pages<'_, ArchivedTick> {
-        if self.archive_hangs {
-            return stream::pending().boxed();
-        }
-        let mut ticks = self.archived.lock().unwrap().clone();
-        ticks.retain(|tick| range.contains(tick.ingested_at_ms));
-        ticks.retain(|tick| days.contains(&day_of(tick.timestamp_ms)));
-        let mut pages = pages(&ticks, None);
-        if self.archive_error {
-            pages.push(Err(PortError {
-                operation: "read the archive",
-                retryable: false,
-                source: "access denied".into(),
-            }));
-        }
-        stream::iter(pages).boxed()
-    }
-}
-
-impl PendingTicks for Memory {
-    fn pending(&self, to: Place, range: ReceiptRange) -> Pages<'_, Tick> {
-        let mut ticks = self.pending[to as usize].clone();
-        ticks.retain(|tick| range.contains(tick.ingested_at_ms));
-        stream::iter(pages(&ticks, None)).boxed()
-    }
-}
-
-#[async_trait]
-impl Repair for Memory {
-    async fn append(&self, ticks: &[Tick]) -> Result<u64, PortError> {
-        self.streamed.lock().unwrap().extend_from_slice(ticks);
-        Ok(ticks.len() as u64)
-    }
-    async fn archive(&self, ticks: &[Tick]) -> Result<(), PortError> {
-        let mut archived = self.archived.lock().unwrap();
-        archived.extend(ticks.iter().map(archived_form));
-        Ok(())
-    }
-}
-
-/// Wants to stop, or not.
-struct Quiet {
-    stopped: bool,
-}
-
-impl Watch for Quiet {
-    fn progress(&self, _: Progress) {}
-    fn stopped(&self) -> bool {
-        self.stopped
-    }
-}
-
-fn archived_form(tick: &Tick) -> ArchivedTick {
-    ArchivedTick {
-        tick_id: tick.tick_id,
-        pair: Pair::of(tick),
-        price: tick.price.to_f64(),
-        volume: tick.volume.map(domain::Volume::to_f64),
-        timestamp_ms: tick.timestamp_ms,
-        ingested_at_ms: tick.ingested_at_ms,
-        source: tick.source.clone(),
-        slot: tick.slot,
-        method: tick.method,
-        sequence: tick.sequence,
-        quality: tick.quality,
-    }
-}
-
-/// Ticks a second apart, of which every tenth is outside the cohort, all where they belong.
-fn healthy(count: u32) -> Memory {
-    let mut memory = Memory::default();
-    for n in 0..count {
-        let tick = tick(&format!("T{}", n % 7), n);
-        let in_cohort = n % 10 != 9;
-        memory.stored.push(StoredTick {
-            tick: tick.clone(),
-            in_cohort: Some(in_cohort),
-        });
-        if in_cohort {
-            memory
-                .archived
-                .get_mut()
-                .unwrap()
-                .push(archived_form(&tick));
-            memory.streamed.get_mut().unwrap().push(tick);
-        }
-    }
-    memory
-}
+use memory::{Memory, Quiet, archived_form, healthy};
 
 const COUNT: u32 = 1_000;
 const COHORT: u64 = 900;
@@ -154,7 +24,7 @@ const NOW_MS: i64 = START_MS + 3_600_000;
 struct Options {
     request: VerifyRequest,
     now_ms: i64,
-    stopped: bool,
+    stopped: Arc<AtomicBool>,
 }
 
 impl Options {
@@ -179,7 +49,7 @@ async fn verified(
             repair: false,
         },
         now_ms: NOW_MS,
-        stopped: false,
+        stopped: Arc::default(),
     };
     change(&mut options);
     let verify = Verify {
@@ -378,154 +248,6 @@ async fn the_archive_is_compared_as_far_as_its_columns_go() {
     archived.slot = None;
     memory.archived = Mutex::new(vec![archived]);
     assert_eq!(proof_of(&memory).await.verdict(), Verdict::Proven);
-}
-
-#[tokio::test]
-async fn a_tick_that_is_not_due_is_late_and_one_that_is_due_is_missing() {
-    let memory = healthy(COUNT);
-    memory.archived.lock().unwrap().truncate(850);
-    // The last 50 ticks of the cohort were received in the last minute.
-    let soon = START_MS + 1_000_000 + 10_000;
-    let proof = verified(&memory, |it| it.until(soon)).await.unwrap();
-    assert_eq!(proof.verdict(), Verdict::Proven);
-    assert_eq!(
-        (proof.counts.archive.late, proof.counts.archive.missing),
-        (50, 0)
-    );
-    let proof = proof_of(&memory).await;
-    assert_eq!(proof.verdict(), Verdict::Differences);
-    assert_eq!(
-        (proof.counts.archive.late, proof.counts.archive.missing),
-        (0, 50)
-    );
-    assert_eq!(proof.examples.len(), EXAMPLES_MAX);
-}
-
-/// What is on its way is neither missing nor repaired; if it is due, nothing is proven.
-#[tokio::test]
-async fn a_tick_that_is_on_its_way_is_late_and_not_repaired() {
-    let mut memory = healthy(COUNT);
-    // Ten ticks have not come to the stream, and twenty more not to the archive.
-    let of_stream = memory.streamed.get_mut().unwrap().split_off(890);
-    let of_archive = memory.streamed.get_mut().unwrap()[870..].to_vec();
-    memory.archived.get_mut().unwrap().truncate(870);
-    memory.pending = [of_stream, of_archive];
-    for repair in [true, false] {
-        let proof = verified(&memory, |it| it.request.repair = repair)
-            .await
-            .unwrap();
-        let [stream, archive] = [proof.counts.stream, proof.counts.archive];
-        assert_eq!((stream.missing, stream.late, stream.overdue), (0, 10, 10));
-        assert_eq!(
-            (archive.missing, archive.late, archive.overdue),
-            (0, 30, 30)
-        );
-        assert_eq!(proof.verdict(), Verdict::Incomplete);
-        assert_eq!(proof.repaired, repair.then(Repaired::default));
-        let overdue = proof.overdue().unwrap();
-        assert!(
-            overdue.starts_with("10 ticks wait in the outbox for the stream, and 20 ticks of the"),
-            "{overdue}"
-        );
-    }
-    memory.pending[0].clear();
-    let proof = proof_of(&memory).await;
-    assert_eq!(
-        (proof.verdict(), proof.counts.stream.missing),
-        (Verdict::Differences, 10)
-    );
-    // What is not due is just late.
-    let soon = START_MS + 1_000_000 + 10_000;
-    memory.pending = healthy(COUNT).pending;
-    memory.streamed = healthy(COUNT).streamed;
-    let proof = verified(&memory, |it| it.until(soon)).await.unwrap();
-    assert_eq!(
-        (proof.verdict(), proof.counts.archive.late),
-        (Verdict::Proven, 30)
-    );
-    assert_eq!(proof.overdue(), None);
-}
-
-#[tokio::test]
-async fn deliveries_under_way_are_left_out() {
-    let memory = healthy(100);
-    memory.streamed.lock().unwrap().clear();
-    memory.archived.lock().unwrap().clear();
-    // The last 50 may still be on their way to the store.
-    let soon = START_MS + 50_000 + 10_000;
-    let proof = verified(&memory, |it| it.until(soon)).await.unwrap();
-    assert_eq!(proof.counts.stored, 50);
-    assert_eq!(proof.scope.to_ms, START_MS + 50_000);
-}
-
-#[tokio::test]
-async fn what_could_not_be_seen_is_neither_missing_nor_proven() {
-    let mut memory = healthy(COUNT);
-    memory.streamed.lock().unwrap().drain(..450);
-    let trimmed = "the stream has no ticks received before 00:08:20";
-    memory.stream_unseen = Some(Unseen {
-        before_ms: Some(START_MS + 500_000),
-        what: trimmed.to_owned(),
-    });
-    let proof = proof_of(&memory).await;
-    assert_eq!(proof.verdict(), Verdict::Incomplete);
-    assert_eq!(proof.unseen, [trimmed]);
-    assert_eq!(
-        (proof.counts.stream.unseen, proof.counts.stream.missing),
-        (450, 0)
-    );
-
-    let mut memory = healthy(COUNT);
-    memory.archived.lock().unwrap().truncate(10);
-    memory.archive_error = true;
-    let proof = proof_of(&memory).await;
-    assert_eq!(proof.verdict(), Verdict::Incomplete);
-    assert!(
-        proof.unseen[0].contains("access denied"),
-        "{:?}",
-        proof.unseen
-    );
-    assert_eq!(proof.counts.archive.missing, 0);
-    // A difference that was seen counts all the same.
-    memory.streamed.lock().unwrap().remove(3);
-    assert_eq!(proof_of(&memory).await.verdict(), Verdict::Differences);
-}
-
-#[tokio::test]
-async fn it_stops_while_a_place_sends_nothing() {
-    let mut memory = healthy(0);
-    memory.archive_hangs = true;
-    let stopped = verified(&memory, |it| it.stopped = true).await;
-    assert!(matches!(stopped, Err(VerifyError::Stopped)), "{stopped:?}");
-}
-
-#[tokio::test]
-async fn a_range_without_ticks_proves_nothing() {
-    let mut none = healthy(0);
-    assert_eq!(proof_of(&none).await.verdict(), Verdict::NoTicks);
-    none.stored = healthy(10).stored;
-    none.stored
-        .iter_mut()
-        .for_each(|it| it.in_cohort = Some(false));
-    assert_eq!(proof_of(&none).await.verdict(), Verdict::NoTicks);
-    let refused = verified(&none, |it| it.request.to_ms = START_MS).await;
-    assert!(
-        matches!(refused, Err(VerifyError::Empty { .. })),
-        "{refused:?}"
-    );
-}
-
-#[tokio::test]
-async fn ticks_of_release_1_0_are_counted_and_not_judged() {
-    let mut memory = healthy(COUNT);
-    memory
-        .stored
-        .iter_mut()
-        .take(100)
-        .for_each(|it| it.in_cohort = None);
-    let proof = proof_of(&memory).await;
-    assert_eq!(proof.verdict(), Verdict::Proven);
-    assert_eq!((proof.counts.undecided, proof.counts.matched), (100, 810));
 }
 
 #[tokio::test]

@@ -155,7 +155,7 @@ async fn a_repair_leaves_what_the_archiver_will_write() {
     assert_eq!((archive.overdue, archive.missing), (new.len() as u64, 0));
     let overdue = proof.overdue().unwrap();
     assert!(
-        overdue.contains("are not written to the archive yet"),
+        overdue.contains("not yet written to the archive"),
         "{overdue}"
     );
     flush(&store, &folder).await;
@@ -355,7 +355,7 @@ async fn no_stage_goes_up_over_a_fault_of_one_in_ten_thousand() {
         (
             Fault::None,
             false,
-            Err("33000 ticks of the stream are not written to the archive yet"),
+            Err("33000 ticks of the stream not yet written to the archive"),
         ),
     ] {
         let folder = TempDir::new().unwrap();

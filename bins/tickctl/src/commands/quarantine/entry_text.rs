@@ -81,24 +81,25 @@ pub(super) fn plan(entries: &[ReviewedEntry], beyond_limit: u64) -> String {
         .iter()
         .filter(|it| it.kept.obstacle().is_none())
         .count();
-    let plan = match (able, beyond_limit) {
-        (0, 0) => return "nothing to replay".to_owned(),
-        (able, _) => format!(
+    let plan = match able {
+        0 => "nothing to replay".to_owned(),
+        able => format!(
             "dry run: would replay {}; add --apply to replay them",
             count_of(able as u64, "entry")
         ),
     };
-    [Some(plan), more(beyond_limit)]
-        .into_iter()
-        .flatten()
-        .collect::<Vec<_>>()
-        .join("\n")
+    match beyond_limit {
+        0 => plan,
+        more => format!("{plan}\n{more} more are open: raise --limit to include them"),
+    }
 }
 
 /// How many are left after a run, if there are any.
 pub(super) fn more(beyond_limit: u64) -> Option<String> {
     (beyond_limit > 0).then(|| {
-        format!("{beyond_limit} more are not done: repeat the command for the next ones, or raise --limit")
+        format!(
+            "{beyond_limit} more are open: repeat the command for the next ones, or raise --limit"
+        )
     })
 }
 
@@ -213,8 +214,7 @@ mod tests {
         );
         assert_eq!(
             plan(std::slice::from_ref(&entry), 3),
-            "dry run: would replay 1 entry; add --apply to replay them\n3 more are not done: repeat the command for \
-             the next ones, or raise --limit"
+            "dry run: would replay 1 entry; add --apply to replay them\n3 more are open: raise --limit to include them"
         );
         entry.replayed = Some(ReplayRecord {
             at_ms: 1_767_312_000_500,

@@ -56,13 +56,14 @@ pub(super) fn text(report: &RebuildReport, after: Option<&RebuildReport>, apply:
 
 /// Why there was nothing to compare, of the range or of tokens that are named.
 pub(super) fn unseen(report: &RebuildReport) -> Option<String> {
-    let why = "no tick of the stream with an event time in the range is stored";
+    let of_none =
+        |tokens: &str| format!("no stored stream tick{tokens} has an event time in the range");
     match report.tokens_without_ticks.as_slice() {
         [] if report.ticks > 0 => None,
-        [] => Some(format!("nothing was compared: {why}")),
+        [] => Some(format!("nothing was compared: {}", of_none(""))),
         tokens => Some(format!(
-            "not all was compared: {why} of {}",
-            tokens.join(", ")
+            "not everything was compared: {}",
+            of_none(&format!(" of {}", tokens.join(", ")))
         )),
     }
 }

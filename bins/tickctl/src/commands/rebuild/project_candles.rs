@@ -10,7 +10,7 @@ use domain::FUTURE_TOLERANCE_MS;
 
 use super::{RebuildArgs, Wanted};
 use crate::moment::time_text;
-use crate::process::BadInput;
+use crate::process::{BadInput, Unseen};
 
 /// Analytics stores a block when it is due, and each hour at the latest. What was received within this time may only be
 /// in its memory.
@@ -56,26 +56,28 @@ impl ProjectCandles {
 }
 
 /// Candles of which not all ticks are stored, or not all are analysed, would be made worse.
-fn check(args: &RebuildArgs, wanted: &Wanted) -> Result<(), BadInput> {
+fn check(args: &RebuildArgs, wanted: &Wanted) -> anyhow::Result<()> {
     let first_ms =
         wanted.now_ms - (i64::from(args.retention_days) - 1) * MS_PER_DAY + FUTURE_TOLERANCE_MS;
     if wanted.from_ms < first_ms {
-        return Err(BadInput(format!(
+        return Err(Unseen(format!(
             "ticks are kept for {} days (--retention-days), and those before {} may have been removed: use a later --from",
             args.retention_days,
             time_text(first_ms)
-        )));
+        ))
+        .into());
     }
     if wanted.to_ms > wanted.now_ms - UNSTORED_MS {
         return Err(BadInput(format!(
             "analytics may not have stored candles of the last two hours: use --to 2h, or before {}",
             time_text(wanted.now_ms - UNSTORED_MS)
-        )));
+        ))
+        .into());
     }
     if args.interval > domain::analytics::Interval::FiveMinutes {
-        return Err(BadInput(
-            "--interval is 1s, 1m or 5m, as analytics stores them".to_owned(),
-        ));
+        return Err(
+            BadInput("--interval is 1s, 1m or 5m, as analytics stores them".to_owned()).into(),
+        );
     }
     Ok(())
 }
