@@ -55,8 +55,11 @@ impl Seen {
 }
 
 impl Verify<'_> {
-    /// Reads the three places. The archive comes last, since the store's ticks say which days it must have. What is on
-    /// its way to a place is read before that place, so that a tick that arrives meanwhile is not taken for a missing one.
+    /// Reads the three places. The archive comes last, since the store's ticks say which days it must have.
+    ///
+    /// Where it is known what is on its way, the store is read before that, and the stream after it: a tick that the
+    /// store had was then either on its way or in the stream already, however late its delivery. In another order, a tick
+    /// that is stored and appended meanwhile looks missing, and a repair would append it a second time.
     pub(super) async fn read(
         &self,
         range: ReceiptRange,
@@ -66,7 +69,6 @@ impl Verify<'_> {
         let places = &self.places;
         let done = AtomicU64::new(0);
         let mut days = days_of(range);
-        let for_stream = self.pending(Place::Stream, range, &done, &pages).await?;
         let stored = self.drain(
             Phase::StoreAndStream,
             places.store.stored(range),
@@ -78,16 +80,20 @@ impl Verify<'_> {
                 Read::Stored(ticks)
             },
         );
-        let streamed = self.drain(
-            Phase::StoreAndStream,
-            places.stream.streamed(range),
-            &done,
-            &pages,
-            Read::Streamed,
-        );
-        let (stored, streamed) = tokio::join!(stored, streamed);
+        let streamed = async {
+            let for_stream = self.pending(Place::Stream, range, &done, &pages).await?;
+            // Reading begins with this call.
+            let pages_of_stream = places.stream.streamed(range);
+            let phase = Phase::StoreAndStream;
+            let streamed = self.drain(phase, pages_of_stream, &done, &pages, Read::Streamed);
+            Ok(partly(Place::Stream, streamed.await?).and(for_stream))
+        };
+        let (stored, streamed) = match places.pending {
+            Some(_) => (stored.await, streamed.await),
+            None => tokio::join!(stored, streamed),
+        };
         let stored = stored?.map_err(VerifyError::Store)?;
-        let streamed = partly(Place::Stream, streamed?).and(for_stream);
+        let streamed: Seen = streamed?;
         let for_archive = self.pending(Place::Archive, range, &done, &pages).await?;
         let done = AtomicU64::new(0);
         let archived = places.archive.archived(range, days);
