@@ -4,6 +4,8 @@ mod proof_text;
 mod shown_progress;
 
 use anyhow::bail;
+#[cfg(feature = "aws")]
+use app::ports::PortError;
 use clap::{Args, value_parser};
 use hyper::Method;
 #[cfg(feature = "aws")]
@@ -44,7 +46,8 @@ tick that is there without belonging there is found, too.
   unseen     may be there: that part could not be read
 
 With --repair, a tick that the stream lacks is appended to it, and the archive follows; one that only the archive lacks
-is written to it. What is late stays as it is, since it will come. A second run then finds nothing.
+is written to it. What is late stays as it is, since it will come. A second run then finds nothing. On AWS, nothing is
+repaired while the redrive queue has messages, since it appends their ticks itself.
 
 Examples:
   tickctl verify --from 1h
@@ -53,7 +56,8 @@ Examples:
   tickctl verify --from 1h --aws --project tickstream --archive s3://tickstream-archive-123456789012-us-east-1/price-archive
 
 Exit codes: 0 all is proven; 1 there are differences; 2 a wrong option; 3 not everything could be seen, ticks that are due
-are still on their way, the comparison could not be completed, or there was nothing to compare.")]
+are still on their way, the comparison could not be completed, there was nothing to compare, or the redrive queue was not
+empty.")]
 pub struct VerifyArgs {
     /// Ticks received from this time on: 2026-03-07T12:00:00Z, 2026-03-07, epoch milliseconds, or how long ago (90s, 30m, 2h, 7d).
     /// The stream keeps 24 hours, so what was received earlier cannot be seen there.
@@ -69,7 +73,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     repeats_max: u64,
     /// Seconds until a tick must be in the archive. The default is 50 more than the --archive-seconds of a running tickstream,
-    /// 60 in the folder of a stopped one, and 420 on AWS, where Firehose needs up to that.
+    /// 60 in the folder of a stopped one, and 420 on AWS, where Firehose needs up to that, and --repair takes no less.
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u32).range(0..=86_400))]
     due: Option<u32>,
     /// Offer what is missing again.
@@ -101,7 +105,9 @@ pub struct VerifyArgs {
 /// If there are differences, or nothing is proven, or the data cannot be read.
 pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()> {
     compare(args, process).await.map_err(|error| {
-        let is_said = error.is::<ExitWith>() || error.chain().any(|it| it.is::<BadInput>());
+        let is_said = error.is::<ExitWith>()
+            || error.is::<Unseen>()
+            || error.chain().any(|it| it.is::<BadInput>());
         match is_said {
             true => error,
             // It must not look like differences.
@@ -120,6 +126,10 @@ async fn compare(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
         if args.estimate {
             let lines = verify.estimate(request.range(now_ms)?).await?;
             return print_line(&estimate_text(&lines, args.json)).map_err(Into::into);
+        }
+        if args.repair {
+            let repairable = verify.check_repairable().await;
+            repairable.map_err(|error| Unseen(not_repaired(&error)))?;
         }
         let proof = verify.run(&request, &watch).await?;
         watch.clear();
@@ -154,6 +164,11 @@ async fn compare(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
 }
 
 #[cfg(feature = "aws")]
+fn not_repaired(error: &PortError) -> String {
+    format!("nothing was repaired: {error}: {}", error.source)
+}
+
+#[cfg(feature = "aws")]
 fn estimate_text(lines: &[EstimateLine], json: bool) -> String {
     let usd: f64 = lines.iter().map(|line| line.usd).sum();
     if json {
@@ -181,6 +196,17 @@ impl VerifyArgs {
             let archived_ms = i64::from(seconds) * MS_PER_SECOND;
             due_after.unwrap_or_default().with_archived_ms(archived_ms)
         });
+        // Here, what is on its way is known; on AWS, only the time since the receipt says whether a tick may be.
+        if self.repair
+            && let (Some(due), Some(least)) = (by_option, due_after)
+            && due.archived_ms < least.archived_ms
+        {
+            let least = least.archived_ms / MS_PER_SECOND;
+            return Err(BadInput(format!(
+                "with --repair on AWS, --due must be at least {least}: a tick that is still on its way would be appended a \
+                 second time"
+            )));
+        }
         let request = VerifyRequest {
             from_ms: self.from.ms(now_ms),
             to_ms: self.to.ms(now_ms),
