@@ -16,10 +16,9 @@ use aws::kinesis::KinesisStream;
 use aws::kinesis::streamed_ticks::StreamReader;
 use aws::sqs::redrive_check::RedriveCheck;
 use clap::Args;
-use domain::Tick;
+use domain::{Tick, count_of};
 use ops::bill::prices::PriceTable;
 use ops::stage_proof::Prover;
-use ops::text::count_of;
 use ops::verify::{
     DueAfter, EstimateLine, Places, Proof, ReadPlan, Repair, Verify, VerifyError, VerifyRequest,
     Watch, days_of, estimate,

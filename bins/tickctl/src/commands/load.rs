@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, value_parser};
+use domain::count_of;
 use hdrhistogram::Histogram;
 use hyper::StatusCode;
 use indicatif::{ProgressBar, ProgressStyle};
-use ops::text::count_of;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;

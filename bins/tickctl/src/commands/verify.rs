@@ -19,7 +19,7 @@ use crate::cloud_verify::CloudOptions;
 use crate::data_access::{DataAccess, DataOptions};
 use crate::moment::Moment;
 use crate::process::{
-    BadInput, EXIT_FAILED, EXIT_UNSEEN, ExitWith, ProcessContext, Unseen, print_line,
+    BadInput, EXIT_FAILED, EXIT_UNSEEN, ExitUnseen, ExitWith, ProcessContext, print_line,
 };
 #[cfg(feature = "aws")]
 use crate::project_options::{ON_AWS, ProjectOptions};
@@ -106,12 +106,12 @@ pub struct VerifyArgs {
 pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()> {
     compare(args, process).await.map_err(|error| {
         let is_said = error.is::<ExitWith>()
-            || error.is::<Unseen>()
+            || error.is::<ExitUnseen>()
             || error.chain().any(|it| it.is::<BadInput>());
         match is_said {
             true => error,
             // It must not look like differences.
-            false => Unseen(format!("the comparison could not be completed: {error:#}")).into(),
+            false => ExitUnseen(format!("the comparison could not be completed: {error:#}")).into(),
         }
     })
 }
@@ -121,21 +121,23 @@ async fn compare(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
     let watch = Shown::new(process.stop.clone());
     #[cfg(feature = "aws")]
     if args.project.aws {
-        let request = args.request(now_ms, Some(DueAfter::AWS))?;
+        let request = args.request(now_ms, DueAfter::AWS)?;
+        args.check_repair()?;
         let verify = args.cloud.open(&args.project.name, process.now_ms).await?;
         if args.estimate {
-            let lines = verify.estimate(request.range(now_ms)?).await?;
+            let range = request.range(now_ms, request.due_after(DueAfter::AWS))?;
+            let lines = verify.estimate(range).await?;
             return print_line(&estimate_text(&lines, args.json)).map_err(Into::into);
         }
         if args.repair {
             let repairable = verify.check_repairable().await;
-            repairable.map_err(|error| Unseen(not_repaired(&error)))?;
+            repairable.map_err(|error| ExitUnseen(not_repaired(&error)))?;
         }
         let proof = verify.run(&request, &watch).await?;
         watch.clear();
         return args.report(&proof);
     }
-    let request = args.request(now_ms, None)?;
+    let request = args.request(now_ms, DueAfter::HERE)?;
     let proof = match args.data.open().await? {
         DataAccess::Server(server) => {
             let body = serde_json::to_value(request)?;
@@ -190,34 +192,36 @@ fn estimate_text(lines: &[EstimateLine], json: bool) -> String {
 }
 
 impl VerifyArgs {
-    /// The request, with when ticks are due; without, those who compare know it.
-    fn request(&self, now_ms: i64, due_after: Option<DueAfter>) -> Result<VerifyRequest, BadInput> {
-        let by_option = self.due.map(|seconds| {
+    /// The request. When ticks are due there is known by those who compare, unless it is an option.
+    fn request(&self, now_ms: i64, as_set: DueAfter) -> Result<VerifyRequest, BadInput> {
+        let due_after = self.due.map(|seconds| {
             let archived_ms = i64::from(seconds) * MS_PER_SECOND;
-            due_after.unwrap_or_default().with_archived_ms(archived_ms)
+            as_set.with_archived_ms(archived_ms)
         });
-        // Here, what is on its way is known; on AWS, only the time since the receipt says whether a tick may be.
-        if self.repair
-            && let (Some(due), Some(least)) = (by_option, due_after)
-            && due.archived_ms < least.archived_ms
-        {
-            let least = least.archived_ms / MS_PER_SECOND;
-            return Err(BadInput(format!(
-                "with --repair on AWS, --due must be at least {least}: a tick that is still on its way would be appended a \
-                 second time"
-            )));
-        }
         let request = VerifyRequest {
             from_ms: self.from.ms(now_ms),
             to_ms: self.to.ms(now_ms),
             one_in: self.sample,
             repeats_max: self.repeats_max,
-            due_after: by_option.or(due_after),
+            due_after,
             repair: self.repair,
         };
-        match request.range(now_ms) {
+        match request.range(now_ms, request.due_after(as_set)) {
             Ok(_) => Ok(request),
             Err(error) => Err(BadInput(error.to_string())),
+        }
+    }
+
+    /// On one machine, what is on its way is known; on AWS, only the time since the receipt says whether a tick may be.
+    #[cfg(feature = "aws")]
+    fn check_repair(&self) -> Result<(), BadInput> {
+        let least = DueAfter::AWS.archived_ms / MS_PER_SECOND;
+        match self.due {
+            Some(due) if self.repair && i64::from(due) < least => Err(BadInput(format!(
+                "with --repair on AWS, --due must be at least {least}: a tick that is still on its way would be appended a \
+                 second time"
+            ))),
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -3,7 +3,7 @@
 use app::ports::PortError;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
-use ops::text::count_of;
+use domain::count_of;
 
 use super::dead_letters::queue_url;
 use crate::error::port_error;

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
+use domain::count_of;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
 use hyper::StatusCode;
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
-use ops::text::count_of;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
@@ -198,7 +198,7 @@ impl Replay {
             summary.rows_done = last.place.number;
             self.bar.set_position(last.place.offset_bytes);
         }
-        self.bar.set_message(format!("{} ticks", summary.sent));
+        self.bar.set_message(count_of(summary.sent, "tick"));
     }
 
     /// Skips the row if requested; an unreadable file always ends the replay.
@@ -236,13 +236,10 @@ impl Replay {
         let rows = self.summary.rows_done;
         let continuation = match rows {
             0 => "nothing of this file was stored".to_owned(),
-            rows => format!(
-                "the first {} done; continue after that with --skip {rows}",
-                match rows {
-                    1 => "row is".to_owned(),
-                    rows => format!("{rows} rows are"),
-                }
-            ),
+            1 => "the first row is done; continue after that with --skip 1".to_owned(),
+            rows => {
+                format!("the first {rows} rows are done; continue after that with --skip {rows}")
+            }
         };
         // The type decides the exit code, so it is kept.
         match error.downcast::<BadInput>() {
