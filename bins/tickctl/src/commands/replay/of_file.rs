@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{IsTerminal as _, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use domain::count_of;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
 use hyper::StatusCode;
-use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
@@ -24,6 +24,7 @@ use crate::client::{Answer, PostError, Webhook};
 use crate::delivery::{Undelivered, deliver};
 use crate::formats::{About, Format, ReadError};
 use crate::process::{BadInput, ProcessContext, print_line};
+use crate::spinner::{bar, spinner, style};
 use crate::target::Target;
 
 /// The most bad or rejected rows that are listed; all are counted.
@@ -289,18 +290,14 @@ fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, Option<u64>)> {
 }
 
 fn progress_bar(bytes_total: Option<u64>) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = match bytes_total {
-        Some(bytes) => (ProgressBar::new(bytes), "{wide_bar} {percent}% {msg}{left}"),
-        None => (ProgressBar::no_length(), "{spinner} {msg}, {elapsed}"),
+    let progress = match bytes_total {
+        Some(bytes) => {
+            let style = style("{wide_bar} {percent}% {msg}{left}");
+            bar(bytes, style.with_key("left", time_left))
+        }
+        None => spinner(),
     };
-    bar.enable_steady_tick(Duration::from_millis(200));
-    let style = ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key("left", time_left);
-    bar.with_style(style).with_message("reading the file")
+    progress.with_message("reading the file")
 }
 
 /// `, 12s left`, once it can be estimated.
