@@ -14,7 +14,7 @@ use crate::commands::{
     status, verify,
 };
 use crate::process::{
-    BadInput, EXIT_BAD_INPUT, EXIT_FAILED, EXIT_UNSEEN, ExitWith, ProcessContext, Unseen,
+    BadInput, EXIT_BAD_INPUT, EXIT_FAILED, EXIT_UNSEEN, ExitUnseen, ExitWith, ProcessContext,
 };
 use crate::project_options::ON_AWS;
 
@@ -170,7 +170,7 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
     eprintln!("tickctl: {error:#}");
     if error.chain().any(|cause| cause.is::<BadInput>()) {
         ExitCode::from(EXIT_BAD_INPUT)
-    } else if error.chain().any(|cause| cause.is::<Unseen>()) {
+    } else if error.chain().any(|cause| cause.is::<ExitUnseen>()) {
         ExitCode::from(EXIT_UNSEEN)
     } else {
         ExitCode::from(EXIT_FAILED)

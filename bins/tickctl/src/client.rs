@@ -106,6 +106,11 @@ pub enum PostError {
         /// Where the address is from.
         address: AddressFrom,
     },
+    /// A line of the response is longer than is read, in MiB.
+    #[error(
+        "a line of the response is longer than {0} MiB, the most that is read: choose a shorter range or fewer tokens"
+    )]
+    LongLine(usize),
     /// The server ended a job that it had begun.
     #[error("the server could not do it: {0}")]
     Failed(String),
@@ -122,7 +127,7 @@ impl PostError {
                     || *status == StatusCode::REQUEST_TIMEOUT
             }
             Self::Timeout(_) | Self::Connect(_) | Self::Broken(_) => true,
-            Self::Unreadable { .. } | Self::Failed(_) => false,
+            Self::Unreadable { .. } | Self::LongLine(_) | Self::Failed(_) => false,
         }
     }
 
@@ -135,6 +140,7 @@ impl PostError {
             | Self::Connect(_)
             | Self::Broken(_)
             | Self::Unreadable { .. }
+            | Self::LongLine(_)
             | Self::Failed(_) => None,
         }
     }
@@ -148,6 +154,7 @@ impl PostError {
             Self::Connect(_) => "connect".to_owned(),
             Self::Broken(_) => "broken_connection".to_owned(),
             Self::Unreadable { .. } => "unreadable_answer".to_owned(),
+            Self::LongLine(_) => "long_line".to_owned(),
             Self::Failed(_) => "failed".to_owned(),
         }
     }

@@ -14,8 +14,9 @@ use aws::archive::S3Objects;
 use aws::dynamodb::{Find, TickTableReader};
 use aws::kinesis::KinesisStream;
 use aws::kinesis::streamed_ticks::StreamReader;
+use aws::sqs::redrive_check::RedriveCheck;
 use clap::Args;
-use domain::Tick;
+use domain::{Tick, count_of};
 use ops::bill::prices::PriceTable;
 use ops::stage_proof::Prover;
 use ops::verify::{
@@ -37,6 +38,7 @@ pub(crate) struct CloudVerify {
     store: TickTableReader,
     stream: StreamReader,
     appender: KinesisStream,
+    redrive: RedriveCheck,
     archive: Arc<dyn Objects>,
     /// Reads the archive through Athena, if that is requested.
     by_sql: Option<ArchiveBySql>,
@@ -82,6 +84,7 @@ impl CloudVerify {
             ),
             stream: StreamReader::new(&streams, stream.as_str(), clock),
             appender: KinesisStream::new(&streams, stream, APPEND_WITHIN),
+            redrive: RedriveCheck::new(&aws::clients::sqs(&config), project),
             archive: Arc::new(S3Objects::at(&config, archive)?),
             work,
             now_ms,
@@ -108,7 +111,7 @@ impl CloudVerify {
                 store: &self.store,
                 stream: &self.stream,
                 archive,
-                // What the redrive queue and Firehose hold is not known.
+                // Which ticks the redrive queue and Firehose hold is not known.
                 pending: None,
             },
             repair: self,
@@ -122,6 +125,14 @@ impl CloudVerify {
 }
 
 impl CloudVerify {
+    /// Checks that a repair appends nothing that the redrive queue will append, too.
+    ///
+    /// # Errors
+    /// As [`RedriveCheck::check_empty`].
+    pub(crate) async fn check_repairable(&self) -> Result<(), PortError> {
+        self.redrive.check_empty().await
+    }
+
     /// What a comparison of a range costs at most.
     ///
     /// # Errors
@@ -142,6 +153,8 @@ impl CloudVerify {
 #[async_trait]
 impl Repair for CloudVerify {
     async fn append(&self, ticks: &[Tick]) -> Result<u64, PortError> {
+        // A comparison may take long enough for the queue to be filled again.
+        self.redrive.check_empty().await?;
         let ticks: Vec<&Tick> = ticks.iter().collect();
         let refused = self.appender.append(&ticks, None).await?;
         match refused.first() {
@@ -149,7 +162,12 @@ impl Repair for CloudVerify {
             Some(first) => Err(PortError {
                 operation: "append to the stream",
                 retryable: true,
-                source: format!("{} ticks were refused: {}", refused.len(), first.reason).into(),
+                source: format!(
+                    "the stream refused {}: {}",
+                    count_of(refused.len() as u64, "tick"),
+                    first.reason
+                )
+                .into(),
             }),
         }
     }

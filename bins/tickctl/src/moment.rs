@@ -5,7 +5,7 @@ use std::str::FromStr;
 pub use app::time_text::time_text;
 use chrono::{DateTime, NaiveDate};
 
-use crate::process::{BadInput, Unseen};
+use crate::process::{BadInput, ExitUnseen};
 
 /// A moment: absolute, or relative to now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,14 +74,14 @@ impl FromStr for Moment {
 /// The range between two moments, in epoch milliseconds: the first inclusive, the second exclusive.
 ///
 /// # Errors
-/// [`BadInput`] if it is empty, and [`Unseen`] if it has not begun.
+/// [`BadInput`] if it is empty, and [`ExitUnseen`] if it has not begun.
 pub fn range_ms(from: Moment, to: Moment, now_ms: i64) -> anyhow::Result<(i64, i64)> {
     let (from_ms, to_ms) = (from.ms(now_ms), to.ms(now_ms));
     if from_ms >= to_ms {
         return Err(BadInput("--from is not before --to".to_owned()).into());
     }
     if from_ms >= now_ms {
-        return Err(Unseen(format!(
+        return Err(ExitUnseen(format!(
             "there is nothing to see yet: --from is in the future, {}",
             time_text(from_ms)
         ))
@@ -100,7 +100,9 @@ mod tests {
         assert_eq!(of(10, 60).unwrap(), (10, 60));
         assert!(of(10, 10).unwrap_err().is::<BadInput>());
         let future = of(50, 60).unwrap_err();
-        assert!(future.is::<Unseen>() && future.to_string().contains("1970-01-01T00:00:00.050Z"));
+        assert!(
+            future.is::<ExitUnseen>() && future.to_string().contains("1970-01-01T00:00:00.050Z")
+        );
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub struct BadInput(pub String);
 /// Not everything could be seen, or there was nothing to see: exit code 3 instead of 1.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Unseen(pub String);
+pub struct ExitUnseen(pub String);
 
 /// An exit code of a command that has said everything on stdout: nothing more is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -15,8 +15,10 @@ use crate::client::{PostError, Transport, USER_AGENT_TEXT, innermost_cause, refu
 use crate::process::BadInput;
 use crate::target::{AddressFrom, Secret};
 
-/// The most bytes of a response, or of a line of one, that are read (8 MiB).
-const RESPONSE_BYTES_MAX: usize = 8 * 1_024 * 1_024;
+/// The most of a response, or of a line of one, that is read, in MiB.
+const RESPONSE_MIB_MAX: usize = 8;
+
+const RESPONSE_BYTES_MAX: usize = RESPONSE_MIB_MAX * 1_024 * 1_024;
 
 /// How long a job of the server may be silent. It writes a line at least every few seconds while it works.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -161,7 +163,10 @@ impl ServerClient {
             PostError::Connect(_) | PostError::Broken(_) => {
                 format!("{} cannot be reached", self.base)
             }
-            PostError::Status { .. } | PostError::Unreadable { .. } | PostError::Failed(_) => {
+            PostError::Status { .. }
+            | PostError::Unreadable { .. }
+            | PostError::LongLine(_)
+            | PostError::Failed(_) => {
                 return anyhow::Error::new(error);
             }
         };
@@ -238,8 +243,7 @@ impl Lines {
                 }
             }
             if self.buffer.len() > RESPONSE_BYTES_MAX {
-                let message = format!("a line of it has more than {RESPONSE_BYTES_MAX} bytes");
-                return Err(PostError::Failed(message));
+                return Err(PostError::LongLine(RESPONSE_MIB_MAX));
             }
             let frame = tokio::time::timeout(self.silence_max, self.body.frame()).await;
             match frame.map_err(|_| PostError::Timeout(self.silence_max))? {
@@ -330,6 +334,14 @@ mod tests {
             let error = run(pieces).await.1.unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_line_without_an_end_is_not_read_for_ever() {
+        let piece: &'static str = "x".repeat(RESPONSE_BYTES_MAX / 4).leak();
+        let error = run(vec![piece; 5].leak()).await.1.unwrap_err().to_string();
+        assert!(error.contains("longer than 8 MiB"), "{error}");
+        assert!(!error.contains("could not do it"), "{error}");
     }
 
     #[tokio::test]

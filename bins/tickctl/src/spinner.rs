@@ -9,9 +9,23 @@ const TURN_EVERY: Duration = Duration::from_millis(200);
 
 /// A line without an end, for work of which nobody knows how much there is.
 pub(crate) fn spinner() -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    bar.enable_steady_tick(TURN_EVERY);
-    bar.set_style(style("{spinner} {msg}, {elapsed}"));
+    turning(
+        ProgressBar::new_spinner(),
+        style("{spinner} {msg}, {elapsed}"),
+    )
+}
+
+/// A bar of so much work.
+pub(crate) fn bar(of: u64, style: ProgressStyle) -> ProgressBar {
+    turning(ProgressBar::new(of), style)
+}
+
+/// It hides itself if stderr is not a terminal.
+fn turning(bar: ProgressBar, style: ProgressStyle) -> ProgressBar {
+    bar.set_style(style);
+    if !bar.is_hidden() {
+        bar.enable_steady_tick(TURN_EVERY);
+    }
     bar
 }
 
@@ -24,6 +38,7 @@ pub(crate) fn show_part(bar: &ProgressBar, done: u64, of: u64) {
     bar.set_position(done);
 }
 
-fn style(template: &str) -> ProgressStyle {
+/// The style of a template.
+pub(crate) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

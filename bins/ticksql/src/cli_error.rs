@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use arrow::error::ArrowError;
+use domain::count_of;
 use parquet::errors::ParquetError;
 use query::{Position, SqlError, at, did_you_mean};
 
@@ -11,7 +12,6 @@ use crate::athena_bill::had_read;
 use crate::engine::{Cancelled, End, EngineError};
 use crate::exit_code;
 use crate::named::{HeaderError, ParameterError};
-use crate::phrases::counted;
 use crate::size::Size;
 use crate::stop_reason::StopReason;
 
@@ -47,7 +47,7 @@ pub(crate) enum CliError {
     #[error(
         "all or most of `{table}`{} would be read: its conditions keep {kept} of the {} {measure}; {advice}, or pass --full-scan",
         at(*position),
-        counted(*days, "day"),
+        count_of(*days as u64, "day"),
     )]
     FullScan {
         table: String,
@@ -63,8 +63,8 @@ pub(crate) enum CliError {
     },
     #[error(
         "the query would read up to {estimated} in {} of {}, more than the {allowed} of --max-scan: query fewer days, or allow more",
-        counted(*files, "file"),
-        counted(*days, "day")
+        count_of(*files as u64, "file"),
+        count_of(*days as u64, "day")
     )]
     TooMuch {
         estimated: Size,

@@ -9,6 +9,7 @@ use std::io::{IsTerminal as _, Write, stdout};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use domain::count_of;
 use futures_util::TryStreamExt as _;
 use runtime::clock;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,6 @@ use crate::full_scan_guard;
 use crate::named::BoundQuery;
 use crate::options::{EngineName, Format, Options};
 use crate::outputs::Outputs;
-use crate::phrases::counted;
 use crate::progress::Line;
 use crate::render::{PageInfo, Renderings};
 use crate::source::Source;
@@ -127,7 +127,7 @@ impl Execution<'_> {
         if let Some(error) = failure {
             // Even with `--quiet`: rows that are shown must not look complete.
             if shows_rows && rows > 0 {
-                let shown = counted(rows, "row");
+                let shown = count_of(rows as u64, "row");
                 _ = writeln!(
                     outputs.status,
                     "note: the answer is incomplete: the query ended after {shown}"

@@ -26,7 +26,6 @@ mod named;
 mod options;
 mod outputs;
 mod parse_args;
-mod phrases;
 mod plot;
 mod position;
 mod progress;

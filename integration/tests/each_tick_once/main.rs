@@ -10,6 +10,7 @@
 
 mod cloud;
 mod embedded;
+mod killed;
 mod outage;
 mod ports;
 mod reference;

@@ -274,6 +274,8 @@ const REPAIRS: [(&str, &[(&str, &str)]); 5] = [
                 "s3:PutObject",
                 "prices-archive-111122223333-eu-central-1/price-archive/x",
             ),
+            ("sqs:GetQueueAttributes", "prices-redrive"),
+            ("sqs:GetQueueUrl", "prices-redrive"),
         ],
     ),
     (

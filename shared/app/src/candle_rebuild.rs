@@ -12,20 +12,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use chrono::{NaiveDate, NaiveTime};
 use domain::analytics::{Candle, CandleSeries, Interval, Ohlcv, SeriesKind};
-use domain::{Pair, Tick, Token};
+use domain::{MS_PER_DAY, Pair, Tick, Token};
 use serde::{Deserialize, Serialize};
 
+use crate::pace::Stopped;
 use crate::ports::PortError;
 use crate::read_back::StoredTick;
-use crate::requeue::Stopped;
 
 /// The event time whose ticks are in memory at once, milliseconds: as long as a block of candles.
 const READ_MS: i64 = 600_000;
 
 /// The most differences that are kept as examples; all are counted.
 const EXAMPLES_MAX: usize = 20;
-
-const MS_PER_DAY: i64 = 86_400_000;
 
 /// How much rounding may change a sum of doubles.
 const ROUNDING: f64 = 1e-9;
@@ -75,8 +73,8 @@ pub trait RebuiltCandles: Send + Sync {
     /// The intervals of stored candles.
     fn intervals(&self) -> &[Interval];
 
-    /// How long a span is that is replaced at once, milliseconds: a multiple of each interval and of ten minutes, of which
-    /// a day has a whole number.
+    /// The length of the spans in which candles are replaced, milliseconds: a multiple of each interval and of ten
+    /// minutes that divides a day.
     fn span_ms(&self) -> i64;
 
     /// Whether candles are stored with their ticks.
@@ -303,7 +301,8 @@ impl Rebuild<'_> {
             .into_iter()
             .map(|candle| (place(&candle), candle))
             .collect();
-        let open = self.candles.open(&with_ticks).await?;
+        // Read only if a candle differs, since it is the state of the whole analysis of these pairs.
+        let mut open: Option<BTreeSet<CandlePlace>> = None;
         let mut changes: BTreeMap<Pair, Vec<CandleChange>> = BTreeMap::new();
         // Pairs of which not all ticks of the span are known.
         let mut incomplete: BTreeSet<Pair> = BTreeSet::new();
@@ -320,16 +319,20 @@ impl Rebuild<'_> {
                 continue;
             }
             let after = folded.candle;
+            if before.as_ref().is_some_and(|it| is_same(it, &after)) {
+                report.same += 1;
+                continue;
+            }
+            let open = match &mut open {
+                Some(open) => open,
+                none => none.insert(self.candles.open(&with_ticks).await?),
+            };
+            if open.contains(&place) {
+                report.growing += 1;
+                incomplete.insert(place.0);
+                continue;
+            }
             match &before {
-                Some(before) if is_same(before, &after) => {
-                    report.same += 1;
-                    continue;
-                }
-                _ if open.contains(&place) => {
-                    report.growing += 1;
-                    incomplete.insert(place.0);
-                    continue;
-                }
                 Some(_) => report.different += 1,
                 None => report.missing += 1,
             }

@@ -6,6 +6,7 @@
 pub mod analyse;
 pub mod bisect;
 pub mod candle_rebuild;
+pub mod day_folder;
 pub mod digest;
 mod drain_outbox;
 pub mod flag_editor;
@@ -14,6 +15,7 @@ pub mod isolate;
 pub mod ledger;
 pub mod live;
 pub mod objects;
+pub mod pace;
 pub mod poison;
 pub mod ports;
 mod quarantine;

@@ -62,8 +62,8 @@ pub trait Objects: Send + Sync {
     /// All objects whose names begin with `prefix`, in order of their names.
     async fn list(&self, prefix: &str) -> Result<Vec<Object>, PortError>;
 
-    /// The names of the folders right below a folder: `""`, or a name that ends with a slash, as those that it returns.
-    /// Objects deeper down are not listed.
+    /// The names of the folders right below a folder, in order: `""`, or a name that ends with a slash, as those that it
+    /// returns. Objects deeper down are not listed.
     async fn folders(&self, of: &str) -> Result<Vec<String>, PortError>;
 
     /// A small object and its version; `None` if it does not exist.

@@ -14,13 +14,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Datelike as _, Days, NaiveDate};
+use chrono::{DateTime, Days, NaiveDate};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
+use crate::day_folder::{day_folder, day_of_folder};
 use crate::objects::{Condition, Objects};
 use crate::ports::{PortError, Quarantined};
 use crate::quarantine_review::{QuarantineFilter, QuarantineReview, ReplayRecord, ReviewedEntry};
+use crate::utc_days::day_of;
 
 /// The folder of the entries; the table `quarantine` reads it.
 pub const ENTRIES: &str = "quarantine";
@@ -56,9 +58,8 @@ impl QuarantineObjects {
 
     /// The days of a filter that have entries, newest first.
     async fn days(&self, filter: &QuarantineFilter) -> Result<Vec<NaiveDate>, PortError> {
-        let day = |ms: i64| DateTime::from_timestamp_millis(ms).map(|time| time.date_naive());
-        let first = day(filter.from_ms).unwrap_or(NaiveDate::MIN);
-        let last = day(filter.to_ms.saturating_sub(1)).unwrap_or(NaiveDate::MAX);
+        let first = day_of(filter.from_ms);
+        let last = day_of(filter.to_ms.saturating_sub(1));
         let days = (0..=DAYS_LISTED_MAX).map_while(|n| last.checked_sub_days(Days::new(n)));
         let days: Vec<_> = days.take_while(|day| *day >= first).collect();
         if days.len() as u64 <= DAYS_LISTED_MAX {
@@ -66,7 +67,7 @@ impl QuarantineObjects {
         }
         let mut days: Vec<NaiveDate> = Vec::new();
         for object in self.objects.list(&format!("{ENTRIES}/")).await? {
-            if let Some(day) = day_of(&object.name)
+            if let Some(day) = day_of_object(&object.name)
                 && (first..=last).contains(&day)
                 && days.last() != Some(&day)
             {
@@ -204,16 +205,13 @@ fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn folder(of: &str, day: NaiveDate) -> String {
-    let (year, month, day) = (day.year(), day.month(), day.day());
-    format!("{of}/year={year:04}/month={month:02}/day={day:02}/")
+    format!("{of}/{}/", day_folder(day))
 }
 
 /// The day of an object by its folder.
-fn day_of(name: &str) -> Option<NaiveDate> {
-    let mut parts = name.split('/').skip(1);
-    let mut number = |label: &str| parts.next()?.strip_prefix(label)?.parse::<u32>().ok();
-    let (year, month, day) = (number("year=")?, number("month=")?, number("day=")?);
-    NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)
+fn day_of_object(name: &str) -> Option<NaiveDate> {
+    let (folder, _) = name.rsplit_once('/')?;
+    day_of_folder(folder.split_once('/')?.1)
 }
 
 /// An object's name without its folder and ending.
@@ -263,7 +261,7 @@ mod tests {
     #[test]
     fn the_day_of_an_object_is_that_of_its_folder() {
         let name = "quarantine/year=2026/month=01/day=02/1-2.jsonl";
-        assert_eq!(day_of(name), NaiveDate::from_ymd_opt(2026, 1, 2));
-        assert_eq!(day_of("quarantine/other.txt"), None);
+        assert_eq!(day_of_object(name), NaiveDate::from_ymd_opt(2026, 1, 2));
+        assert_eq!(day_of_object("quarantine/other.txt"), None);
     }
 }

@@ -42,12 +42,12 @@ pub enum Page<T> {
     /// Ticks, in no particular order; about [`PAGE_TICKS`] at most.
     Ticks(Vec<T>),
     /// Something of the range could not be seen. The ticks of the rest follow.
-    Unseen(Unseen),
+    Unseen(UnseenPart),
 }
 
 /// A part of the range that could not be seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unseen {
+pub struct UnseenPart {
     /// Only ticks that were received before this time are affected, epoch milliseconds; `None` if any may be.
     pub before_ms: Option<i64>,
     /// What, and why, for people.

@@ -5,20 +5,20 @@
 //! second time: consumers count a tick once.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use crate::pace::{Stopped, at_once, wait_for_turn};
 use crate::ports::PortError;
 
 /// After so many receives without a new letter, the queue counts as seen. SQS may leave out messages of a queue with
 /// few of them.
 const EMPTY_RECEIVES_MAX: u32 = 3;
 
-/// Whether the user wants to stop.
-pub type Stopped<'a> = &'a (dyn Fn() -> bool + Send + Sync);
+/// The most letters that a destination gets at once; at a lower rate, those of a second.
+const LETTERS_AT_ONCE_MAX: usize = 10;
 
 /// A message of a queue of dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,23 +186,6 @@ impl LetterFilter {
     }
 }
 
-/// How often a wait looks whether it is to stop.
-const STOP_LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// Waits for the turn of what comes after `done` items, or until it is stopped.
-pub(crate) async fn wait_for_turn(
-    started: Instant,
-    done: u64,
-    per_second_max: u32,
-    stopped: Stopped<'_>,
-) {
-    let due = Duration::from_secs_f64(done as f64 / f64::from(per_second_max.max(1)));
-    let due = started + due;
-    while Instant::now() < due && !stopped() {
-        tokio::time::sleep_until(due.min(Instant::now() + STOP_LOOK_EVERY)).await;
-    }
-}
-
 /// What is done with the letters that are meant.
 #[derive(Clone, Copy)]
 pub enum LetterAction<'a> {
@@ -290,7 +273,7 @@ async fn go_through(
     kept: &mut Vec<DeadLetter>,
 ) -> Result<(), PortError> {
     let mut seen = HashSet::new();
-    let mut empty = 0;
+    let (mut empty, mut offered) = (0, 0);
     let started = Instant::now();
     while empty < EMPTY_RECEIVES_MAX && report.matching < matching_max {
         if stopped() {
@@ -307,7 +290,6 @@ async fn go_through(
         empty = 0;
         report.seen += received.len() as u64;
         let mut meant = Vec::new();
-        let before = report.matching;
         for letter in received {
             if filter.matches(&letter) && report.matching < matching_max {
                 report.add(&letter);
@@ -320,36 +302,54 @@ async fn go_through(
             kept.extend(meant);
             continue;
         };
-        if meant.is_empty() {
-            continue;
-        }
-        wait_for_turn(started, before, per_second_max, stopped).await;
-        if stopped() {
-            report.stopped = true;
-            kept.extend(meant);
-            return Ok(());
-        }
-        let accepted = match to.accept(&meant).await {
-            Ok(accepted) => accepted,
-            Err(error) => {
+        while !meant.is_empty() {
+            let turn = wait_for_turn(started, offered, per_second_max, stopped).await;
+            if turn.is_err() {
+                report.stopped = true;
+                kept.extend(meant);
+                return Ok(());
+            }
+            let most = at_once(per_second_max, LETTERS_AT_ONCE_MAX);
+            let later = meant.split_off(meant.len().min(most));
+            let letters = std::mem::replace(&mut meant, later);
+            offered += letters.len() as u64;
+            if let Err(error) = send(queue, to, letters, report, kept).await {
                 kept.extend(meant);
                 return Err(error);
             }
-        };
-        let mut done = Vec::new();
-        for (letter, accepted) in meant.into_iter().zip(accepted) {
-            match accepted {
-                Ok(()) => done.push(letter),
-                Err(why) => {
-                    *report.refused.entry(why).or_default() += 1;
-                    kept.push(letter);
-                }
+        }
+    }
+    Ok(())
+}
+
+/// Sends letters, and deletes those that are accepted.
+async fn send(
+    queue: &dyn DeadLetters,
+    to: &dyn LetterDestination,
+    letters: Vec<DeadLetter>,
+    report: &mut RequeueReport,
+    kept: &mut Vec<DeadLetter>,
+) -> Result<(), PortError> {
+    let accepted = match to.accept(&letters).await {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            kept.extend(letters);
+            return Err(error);
+        }
+    };
+    let mut done = Vec::new();
+    for (letter, accepted) in letters.into_iter().zip(accepted) {
+        match accepted {
+            Ok(()) => done.push(letter),
+            Err(why) => {
+                *report.refused.entry(why).or_default() += 1;
+                kept.push(letter);
             }
         }
-        if !done.is_empty() {
-            queue.delete(&done).await?;
-            report.requeued += done.len() as u64;
-        }
+    }
+    if !done.is_empty() {
+        queue.delete(&done).await?;
+        report.requeued += done.len() as u64;
     }
     Ok(())
 }

@@ -6,19 +6,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
-use domain::{Price, Tick, Token, Volume};
-use futures_util::StreamExt as _;
+use domain::{MS_PER_DAY, Price, Tick, Token, Volume};
 use tokio::time::Instant;
 
+use crate::pace::{Stopped, WasStopped, at_once, next_or_stopped, wait_for_turn};
 use crate::ports::{PortError, TickStream};
 use crate::read_back::{ArchivedTick, ArchivedTicks, Page, Pages, ReceiptRange, StoredTicks};
-use crate::requeue::{Stopped, wait_for_turn};
 use crate::utc_days::days;
 
-const MS_PER_DAY: i64 = 86_400_000;
-
 /// The most ticks that are sent at once; at a lower rate, those of a second.
-const BATCH_TICKS_MAX: u32 = 500;
+const BATCH_TICKS_MAX: usize = 500;
 
 /// Which ticks are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,12 +202,15 @@ impl Replay<'_> {
         mut pages: Pages<'_, T>,
         read: impl Fn(T) -> Result<(Tick, Option<bool>), NotATick>,
     ) -> Result<(), PortError> {
-        while let Some(page) = pages.next().await {
-            // A page may have nothing to send.
-            if (self.stopped)() {
-                self.report.stopped = true;
-                return Ok(());
-            }
+        loop {
+            let page = match next_or_stopped(&mut pages, self.stopped).await {
+                Ok(Some(page)) => page,
+                Ok(None) => return Ok(()),
+                Err(WasStopped) => {
+                    self.report.stopped = true;
+                    return Ok(());
+                }
+            };
             let rows = match page? {
                 Page::Ticks(rows) => rows,
                 Page::Unseen(unseen) => {
@@ -236,7 +236,6 @@ impl Replay<'_> {
                 return Ok(());
             }
         }
-        Ok(())
     }
 
     /// The tick, if it is meant and the destination takes it.
@@ -265,7 +264,7 @@ impl Replay<'_> {
         to: &dyn ReplayDestination,
         per_second_max: u32,
     ) -> Result<(), PortError> {
-        let batch = BATCH_TICKS_MAX.min(per_second_max).max(1) as usize;
+        let batch = at_once(per_second_max, BATCH_TICKS_MAX);
         while !ticks.is_empty() {
             let Sent {
                 new,
@@ -273,8 +272,8 @@ impl Replay<'_> {
                 rejected,
             } = self.report.sent;
             let done = new + duplicate + rejected;
-            wait_for_turn(self.started, done, per_second_max, self.stopped).await;
-            if (self.stopped)() {
+            let turn = wait_for_turn(self.started, done, per_second_max, self.stopped).await;
+            if turn.is_err() {
                 self.report.stopped = true;
                 return Ok(());
             }

@@ -29,9 +29,9 @@ pub fn days(from_ms: i64, to_ms: i64) -> BTreeSet<NaiveDate> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use domain::MS_PER_DAY;
 
-    const DAY_MS: i64 = 86_400_000;
+    use super::*;
 
     /// 2026-01-01T00:00:00Z.
     const START_MS: i64 = 1_767_225_600_000;
@@ -39,10 +39,10 @@ mod tests {
     #[test]
     fn the_days_of_a_range_are_those_of_its_milliseconds() {
         let count = |from_ms, to_ms| days(from_ms, to_ms).len();
-        assert_eq!(count(START_MS, START_MS + DAY_MS), 1);
-        assert_eq!(count(START_MS - 1, START_MS + DAY_MS + 1), 3);
+        assert_eq!(count(START_MS, START_MS + MS_PER_DAY), 1);
+        assert_eq!(count(START_MS - 1, START_MS + MS_PER_DAY + 1), 3);
         assert_eq!(count(START_MS, START_MS), 0);
-        assert_eq!(count(START_MS, START_MS - DAY_MS), 0);
+        assert_eq!(count(START_MS, START_MS - MS_PER_DAY), 0);
     }
 
     /// A range that no calendar has is not an empty one.

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use app::day_folder::day_folder;
 use app::objects::{Condition, Objects, Replaced};
 use app::ports::PortError;
 use app::unarchived_anomalies::{UnarchivedAnomalies, UnarchivedDay};
@@ -25,7 +26,6 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use crate::file::{about, compression};
-use crate::layout::day_folder;
 
 /// The folder of the files, beside the archive's: in a data folder, and in the archive's bucket.
 pub const ANOMALIES_FOLDER: &str = "anomalies";
@@ -82,7 +82,7 @@ impl AnomalyArchive {
         }
         let mut added = 0;
         for (day, anomalies) in days {
-            let name = format!("{}/{FILE}", day_folder(day).display());
+            let name = format!("{}/{FILE}", day_folder(day));
             added += self.add_to(&name, &anomalies).await?;
         }
         Ok(added)

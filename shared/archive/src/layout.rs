@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use chrono::{Datelike, NaiveDate};
+use app::day_folder::day_of_folder;
+use chrono::NaiveDate;
 
 use crate::identity_sum::IdentitySum;
 
@@ -92,36 +93,10 @@ pub(crate) fn compacted_generation(name: &str) -> Option<u64> {
     generation.parse().ok()
 }
 
-/// The folder of a day inside the archive's folder.
-pub(crate) fn day_folder(day: NaiveDate) -> PathBuf {
-    let (year, month, day) = (day.year(), day.month(), day.day());
-    PathBuf::from(format!("year={year:04}/month={month:02}/day={day:02}"))
-}
-
-/// The folder of a day's month, with a slash at its end, as [`app::objects::Objects::folders`] names it.
-pub(crate) fn month_folder(day: NaiveDate) -> String {
-    format!("{}month={:02}/", year_folder(day), day.month())
-}
-
-/// The folder of a day's year, as [`month_folder`].
-pub(crate) fn year_folder(day: NaiveDate) -> String {
-    format!("year={:04}/", day.year())
-}
-
 /// Splits the name of an object in a day's folder into day, folder and file name.
 pub(crate) fn in_day(name: &str) -> Option<(NaiveDate, &str, &str)> {
     let (folder, rest) = name.rsplit_once('/')?;
     Some((day_of_folder(folder)?, folder, rest))
-}
-
-/// The day of a folder, with or without a slash at its end.
-pub(crate) fn day_of_folder(folder: &str) -> Option<NaiveDate> {
-    let mut parts = folder.trim_end_matches('/').split('/');
-    let year = parts.next()?.strip_prefix("year=")?.parse().ok()?;
-    let month = parts.next()?.strip_prefix("month=")?.parse().ok()?;
-    let day = parts.next()?.strip_prefix("day=")?.parse().ok()?;
-    let date = NaiveDate::from_ymd_opt(year, month, day)?;
-    parts.next().is_none().then_some(date)
 }
 
 /// A folder of one day's files.
@@ -252,11 +227,5 @@ mod tests {
         ] {
             assert_eq!(in_day(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn a_day_has_its_folder() {
-        let day = NaiveDate::from_ymd_opt(2026, 3, 7).unwrap();
-        assert_eq!(day_folder(day), Path::new("year=2026/month=03/day=07"));
     }
 }

@@ -5,10 +5,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use app::day_folder::{day_folder, day_of_folder, month_folder, year_folder};
 use app::objects::Objects;
 use app::ports::PortError;
 use app::read_back::{
-    ArchivedTick, ArchivedTicks, Page, PageSender, Pages, ReceiptRange, Unseen, channel, sent_by,
+    ArchivedTick, ArchivedTicks, Page, PageSender, Pages, ReceiptRange, UnseenPart, channel,
+    sent_by,
 };
 use arrow::array::{Array, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
@@ -19,7 +21,6 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 
-use crate::layout::{day_folder, day_of_folder, month_folder, year_folder};
 use crate::manifest::{MANIFEST, Manifest, visible};
 
 /// Rows that are decoded at once.
@@ -53,7 +54,7 @@ impl ArchiveReader {
     pub async fn size(&self, days: &BTreeSet<NaiveDate>) -> Result<(u64, u64), PortError> {
         let (mut files, mut bytes) = (0, 0);
         for day in self.existing(days).await? {
-            let folder = day_folder(day).display().to_string();
+            let folder = day_folder(day);
             for object in self.objects.list(&format!("{folder}/")).await? {
                 files += 1;
                 bytes += object.bytes;
@@ -73,7 +74,7 @@ impl ArchiveReader {
             if sender.is_closed() {
                 return Ok(());
             }
-            let folder = day_folder(day).display().to_string();
+            let folder = day_folder(day);
             let (copies, names) = match self.fetch(&folder).await? {
                 Ok(fetched) => fetched,
                 Err(what) => {
@@ -93,7 +94,7 @@ impl ArchiveReader {
                         Ok(Sent::Unwanted) => return,
                         Err(cause) => format!("{name} cannot be read: {cause}"),
                     };
-                    let page = Page::Unseen(Unseen {
+                    let page = Page::Unseen(UnseenPart {
                         before_ms: None,
                         what,
                     });
@@ -107,8 +108,8 @@ impl ArchiveReader {
         Ok(())
     }
 
-    /// Of some days, those that have a folder. A long range has few of them: years and months without one are not looked
-    /// into.
+    /// Those of the days that have a folder. Years and months without one are not listed, so a long range costs few
+    /// requests.
     async fn existing(&self, days: &BTreeSet<NaiveDate>) -> Result<BTreeSet<NaiveDate>, PortError> {
         let mut folders = vec![String::new()];
         for label in [year_folder, month_folder] {
@@ -214,7 +215,7 @@ fn failed(error: impl std::error::Error + Send + Sync + 'static) -> PortError {
 struct Unwanted;
 
 async fn unseen(sender: &PageSender<ArchivedTick>, what: String) -> Result<(), Unwanted> {
-    let page = Page::Unseen(Unseen {
+    let page = Page::Unseen(UnseenPart {
         before_ms: None,
         what,
     });

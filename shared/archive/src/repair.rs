@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use app::day_folder::day_folder;
 use app::objects::Objects;
 use app::ports::PortError;
 use domain::Tick;
@@ -9,7 +10,7 @@ use domain::Tick;
 use crate::error::ArchiveError;
 use crate::file;
 use crate::identity_sum::IdentitySum;
-use crate::layout::{day_folder, repaired_name};
+use crate::layout::repaired_name;
 use crate::manifest::{MANIFEST, Manifest};
 use crate::writer::by_day;
 
@@ -30,7 +31,7 @@ pub async fn add_missing(
     };
     for (day, ticks) in by_day(ticks).map_err(failed)? {
         let ids = IdentitySum::of(&ticks).to_string();
-        let folder = day_folder(day).display().to_string();
+        let folder = day_folder(day);
         let name = free_name(objects, &folder, &ids).await?;
         let ticks: Vec<Tick> = ticks.into_iter().cloned().collect();
         let dir = tempfile::tempdir_in(work).map_err(ArchiveError::io("use", work));

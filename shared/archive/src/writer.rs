@@ -9,13 +9,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use app::day_folder::day_folder;
 use chrono::{DateTime, NaiveDate};
 use domain::{Tick, TickId, Token};
 
 use crate::error::ArchiveError;
 use crate::file;
 use crate::identity_sum::IdentitySum;
-use crate::layout::{Range, day_folder, file_name, renamed, table_folder};
+use crate::layout::{Range, file_name, renamed, table_folder};
 use crate::lock;
 use crate::manifest::{MANIFEST, Manifest};
 use crate::staging::{self, Staging};
@@ -135,7 +136,7 @@ impl Archive {
         range: Range,
         ticks: &[&Tick],
     ) -> Result<bool, ArchiveError> {
-        let folder = staging::create_folders(&self.table, &day_folder(day))?;
+        let folder = staging::create_folders(&self.table, Path::new(&day_folder(day)))?;
         let name = file_name(range);
         // No compaction may commit between this check and the move.
         let _swap = lock::swap(&self.data_dir)?;

@@ -16,7 +16,7 @@ const OPERATION: &str = "read the project's metrics";
 
 /// Where a metric is: its namespace, its name, the dimension, what follows the project's name in its value,
 /// and the statistic.
-type Place = (
+type MetricPlace = (
     ProjectMetric,
     &'static str,
     &'static str,
@@ -29,7 +29,7 @@ type Place = (
 const API_ID: &str = "ApiId";
 
 /// What is read. CloudWatch charges for each with every request.
-const METRICS: [Place; 23] = {
+const METRICS: [MetricPlace; 23] = {
     use ProjectMetric as M;
     const LAMBDA: &str = "AWS/Lambda";
     const SQS: &str = "AWS/SQS";

@@ -14,6 +14,7 @@ use crate::sqs::send_batch::BatchSender;
 pub mod dead_letters;
 mod digest;
 mod messages;
+pub mod redrive_check;
 mod send_batch;
 
 /// A queue of ticks, one per message, so a consumer can report each as failed.

@@ -9,6 +9,7 @@ pub mod detection;
 pub mod aliases;
 mod amount;
 mod cohort;
+mod count;
 mod id;
 mod identity;
 mod malformed;
@@ -22,6 +23,7 @@ mod tick;
 
 pub use amount::{AmountError, Price, Volume};
 pub use cohort::cohort_bucket;
+pub use count::count_of;
 pub use id::{TickId, TickIdError};
 pub use identity::TickIdentity;
 pub use malformed::{Malformed, RAW_BYTES_MAX, Reason, Severity};
@@ -31,6 +33,6 @@ pub use percentage::{COHORT_BUCKETS, Percentage, PercentageError};
 pub use rollout::{Rollout, RolloutChange, RolloutKey, RolloutKeyError};
 pub use text::{ENCODING_BYTES, EncodingError, is_quoted, utf8_start, utf8_text};
 pub use tick::{
-    FUTURE_TOLERANCE_MS, Method, MethodError, Quality, QualityError, SEQUENCE_MAX, TICK_VERSION,
-    TIMESTAMP_MS_MIN, Tick, TickOrder, TimestampError, check_timestamp,
+    FUTURE_TOLERANCE_MS, MS_PER_DAY, Method, MethodError, Quality, QualityError, SEQUENCE_MAX,
+    TICK_VERSION, TIMESTAMP_MS_MIN, Tick, TickOrder, TimestampError, check_timestamp,
 };

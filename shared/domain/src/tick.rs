@@ -16,6 +16,9 @@ pub const TICK_VERSION: &str = "1.1";
 /// (seconds instead of milliseconds).
 pub const TIMESTAMP_MS_MIN: i64 = 946_684_800_000;
 
+/// The milliseconds of a UTC day.
+pub const MS_PER_DAY: i64 = 24 * 60 * 60 * 1_000;
+
 /// How far ahead of our clock an event time may be: 5 minutes.
 pub const FUTURE_TOLERANCE_MS: i64 = 5 * 60 * 1_000;
 

@@ -13,7 +13,7 @@ mod stream_checks;
 mod tests;
 
 pub use archive_checks::{backups, files, sql};
-pub use check_line::{CheckLine, CheckState, Place, Seen, Unseen, overall};
+pub use check_line::{CheckLine, CheckState, Deployment, Seen, Unseen, overall};
 pub use cloud_checks::{alarms, cost, queues, throttles};
 pub use cloud_observations::CloudObservations;
 pub use delivery_checks::{broadcasts, by_reason, errors, quarantine, writes};

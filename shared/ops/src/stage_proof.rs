@@ -1,10 +1,10 @@
 //! The proof of a stage: what was stored since it began is in stream and archive, tick by tick.
 
 use async_trait::async_trait;
+use domain::count_of;
 
 use crate::flag_record::FLAG_CACHED_MS;
 use crate::stage_gate::StepRefused;
-use crate::text::count_of;
 use crate::verify::{Place, PlaceCounts, Proof, Verdict};
 
 const MS_PER_SECOND: i64 = 1_000;

@@ -22,6 +22,8 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
+use domain::count_of;
+
 use std::io;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -58,7 +60,7 @@ pub struct Verify<'a> {
     pub places: Places<'a>,
     /// Repairs what is missing, if that is requested.
     pub repair: &'a dyn Repair,
-    /// When ticks are due, unless the request says otherwise.
+    /// When ticks are due as the places' writers are set, unless the request says otherwise.
     pub due_after: DueAfter,
     /// Our clock, epoch milliseconds.
     pub now_ms: i64,
@@ -97,7 +99,7 @@ pub enum VerifyError {
     #[error("the store could not be read")]
     Store(#[source] PortError),
     /// A repair failed; what was repaired before it stays.
-    #[error("the repair failed after {done} ticks")]
+    #[error("the repair failed after {}", count_of(*done, "tick"))]
     Repair {
         /// How many ticks were repaired.
         done: u64,
@@ -125,12 +127,8 @@ impl Verify<'_> {
     /// # Errors
     /// [`VerifyError`]. If the stream or the archive cannot be read, the proof says so.
     pub async fn run(&self, request: &VerifyRequest) -> Result<Proof, VerifyError> {
-        let due_after = request.due_after.unwrap_or(self.due_after);
-        let due = VerifyRequest {
-            due_after: Some(due_after),
-            ..*request
-        };
-        let range = due.range(self.now_ms)?;
+        let due_after = request.due_after(self.due_after);
+        let range = request.range(self.now_ms, due_after)?;
         let runs = Runs::new(&self.temp_folder).map_err(|source| self.disk_error(source))?;
         let (pages, received) = mpsc::channel(PAGES_WAITING_MAX);
         let sample = Sample::one_in(request.one_in);

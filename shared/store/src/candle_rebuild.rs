@@ -14,7 +14,7 @@ use app::utc_days::day_of;
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use domain::analytics::{Candle, Interval};
-use domain::{FUTURE_TOLERANCE_MS, Pair, Token};
+use domain::{FUTURE_TOLERANCE_MS, MS_PER_DAY, Pair, Token};
 use tokio::time::Instant;
 
 use crate::analytics::state_of;
@@ -124,7 +124,7 @@ impl EventTicks for EmbeddedStore {
         let found = self.inner.tick_days.event_days(self.inner.first_day());
         let in_range = found.into_iter().filter(|event_day| {
             let start_ms = day::start_ms(*event_day);
-            start_ms < to_ms && from_ms < start_ms.saturating_add(day::DAY_MS)
+            start_ms < to_ms && from_ms < start_ms.saturating_add(MS_PER_DAY)
         });
         Ok(in_range.map(|it| day_of(day::start_ms(it))).collect())
     }

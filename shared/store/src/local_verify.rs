@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use app::ports::PortError;
+use app::read_back::ReceiptRange;
 use archive::{ArchiveReader, Folder, add_missing};
 use async_trait::async_trait;
 use domain::Tick;
@@ -35,6 +36,14 @@ impl LocalVerify {
             work: data_dir.join(WORK_FOLDER),
             due_after,
         }
+    }
+
+    /// The range that [`Self::run`] compares.
+    ///
+    /// # Errors
+    /// As [`VerifyRequest::range`].
+    pub fn range(&self, request: &VerifyRequest, now_ms: i64) -> Result<ReceiptRange, VerifyError> {
+        request.range(now_ms, request.due_after(self.due_after))
     }
 
     /// Compares, repairs if requested, and keeps the proof. Only one comparison of a data folder may run at a time.

@@ -3,10 +3,10 @@
 use app::ports::PortError;
 use app::read_back::{
     PAGE_TICKS, Page, PageSender, Pages, ReceiptRange, StoredTick, StoredTicks, StreamedTicks,
-    Unseen, channel,
+    UnseenPart, channel,
 };
 use app::time_text::time_text;
-use domain::Tick;
+use domain::{Tick, count_of};
 use ops::verify::{PendingTicks, Place};
 
 use crate::embedded::EmbeddedStore;
@@ -18,9 +18,8 @@ use crate::keys::{meta, number_of, tick};
 use crate::shared_state::SharedState;
 use crate::stream::read_after;
 
-/// How long after the receipt of a tick it may be appended to the stream: the records of the stream are in the order
-/// in which they were appended, so what was removed from its beginning may have been received so much later than its
-/// first record.
+/// The longest time from the receipt of a tick to its append, milliseconds. Records are in the order of their appends, so
+/// one that was removed from the beginning may have been received this much later than the first one that is left.
 const APPENDED_WITHIN_MS: i64 = 60_000;
 
 impl StoredTicks for EmbeddedStore {
@@ -94,7 +93,7 @@ fn send<T>(sender: &PageSender<T>, page: Page<T>) -> Result<(), Ended> {
 }
 
 fn unseen<T>(sender: &PageSender<T>, before_ms: Option<i64>, what: String) -> Result<(), Ended> {
-    send(sender, Page::Unseen(Unseen { before_ms, what }))
+    send(sender, Page::Unseen(UnseenPart { before_ms, what }))
 }
 
 /// Sends a page if it is full.
@@ -157,7 +156,10 @@ fn stored(
     }
     send(sender, Page::Ticks(ticks))?;
     if unreadable > 0 {
-        let what = format!("{unreadable} rows of the store cannot be read");
+        let what = format!(
+            "{} of the store cannot be read",
+            count_of(unreadable, "row")
+        );
         unseen(sender, None, what)?;
     }
     Ok(())

@@ -64,14 +64,14 @@ impl TickStore for EmbeddedStore {
 }
 
 /// Where a row goes.
-struct Place {
+struct RowPlace {
     /// The pair's index in the commit.
     pair: usize,
     identity: Identity,
 }
 
 /// Whether a row is neither stored nor in the commit; if so, it is recorded as in the commit.
-fn is_new(commit: &mut Commit<'_>, place: &Place, row: &Row) -> Result<bool, StorageError> {
+fn is_new(commit: &mut Commit<'_>, place: &RowPlace, row: &Row) -> Result<bool, StorageError> {
     // An arrival-stamped tick has another time when it is delivered again; its id identifies it.
     if row.arrival_stamped && commit.has_arrival(&row.id)? {
         return Ok(false);
@@ -88,13 +88,13 @@ fn is_new(commit: &mut Commit<'_>, place: &Place, row: &Row) -> Result<bool, Sto
 fn places(
     commit: &mut Commit<'_>,
     rows: &[Row],
-) -> Result<(Vec<Place>, Vec<PutOutcome>), StorageError> {
-    let mut places: Vec<Place> = Vec::with_capacity(rows.len());
+) -> Result<(Vec<RowPlace>, Vec<PutOutcome>), StorageError> {
+    let mut places: Vec<RowPlace> = Vec::with_capacity(rows.len());
     let mut outcomes = Vec::with_capacity(rows.len());
     for row in rows {
         let placed = commit.pair(&row.pair).and_then(|(pair, number)| {
             let identity = tick::identity(number, row.timestamp_ms, &row.id);
-            let place = Place { pair, identity };
+            let place = RowPlace { pair, identity };
             let is_new = is_new(commit, &place, row)?;
             Ok((place, is_new))
         });

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, value_parser};
+use domain::count_of;
 use hyper::{Method, StatusCode, Uri};
-use ops::text::count_of;
 use serde::{Deserialize, Serialize};
 
 use crate::client::PostError;
@@ -90,6 +90,7 @@ fn explained(server: &ServerClient, error: PostError) -> anyhow::Error {
         | PostError::Connect(_)
         | PostError::Broken(_)
         | PostError::Unreadable { .. }
+        | PostError::LongLine(_)
         | PostError::Failed(_) => {
             return server.explain(error).context("there is no backup");
         }

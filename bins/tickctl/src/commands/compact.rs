@@ -5,10 +5,8 @@ mod options;
 mod totals;
 mod units;
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use app::objects::Objects;
@@ -18,11 +16,12 @@ use archive::compaction::{
 use archive::{Folder, RunLock, table_folder};
 use chrono::{DateTime, Days, NaiveDate};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::process::{BadInput, ProcessContext, print_line};
+use crate::spinner::{bar, style};
 use day_report::Line;
 use options::{DayArg, parse_bytes, parse_day, parse_time};
 use totals::Totals;
@@ -148,7 +147,7 @@ pub async fn run(args: CompactArgs, process: ProcessContext) -> anyhow::Result<(
     let (days, later): (Vec<DayFolder>, Vec<DayFolder>) =
         days.into_iter().partition(|folder| folder.day <= to);
     say_skipped(&later, today, to);
-    let bar = progress_bar();
+    let bar = bar(0, style("{prefix} {wide_bar} {msg} {pos}/{len}, {elapsed}"));
     let compaction = Compaction {
         objects: Arc::clone(&opened.objects),
         clock: Arc::new(process.now_ms),
@@ -310,18 +309,6 @@ fn say_skipped(later: &[DayFolder], today: NaiveDate, to: NaiveDate) {
     if is_today && today.checked_sub_days(Days::new(1)) == Some(to) {
         eprintln!("tickctl: {today} is today and was skipped; --to today includes it");
     }
-}
-
-fn progress_bar() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(0);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar.with_style(
-        ProgressStyle::with_template("{prefix} {wide_bar} {msg} {pos}/{len}, {elapsed}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    )
 }
 
 #[cfg(test)]

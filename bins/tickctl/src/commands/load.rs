@@ -1,16 +1,14 @@
 //! `tickctl load`: sends generated ticks at a fixed rate (open loop) and reports the latency.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, value_parser};
+use domain::count_of;
 use hdrhistogram::Histogram;
 use hyper::StatusCode;
-use indicatif::{ProgressBar, ProgressStyle};
-use ops::text::count_of;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -19,6 +17,7 @@ use crate::client::{PostError, Webhook};
 use crate::market::Market;
 use crate::open_loop::{End, NOT_SENT, Schedule, Tally};
 use crate::process::{ProcessContext, print_line};
+use crate::spinner::{bar, style};
 use crate::target::Target;
 
 /// If we were later than this, the figures say more about this machine than about the server.
@@ -131,7 +130,8 @@ pub async fn run(args: LoadArgs, process: ProcessContext) -> anyhow::Result<()> 
             }
         }
     };
-    let bar = progress_bar(schedule.requests);
+    let style = style("{wide_bar} {pos}/{len} requests, {eta} left");
+    let bar = bar(schedule.requests, style);
     let step = u64::from((args.rate / PROGRESS_HZ).max(1));
     let progress = |due: u64| {
         if due.is_multiple_of(step) {
@@ -173,15 +173,6 @@ pub async fn run(args: LoadArgs, process: ProcessContext) -> anyhow::Result<()> 
 /// A unique number of this run, which makes the ticks' ids unique.
 fn new_run() -> u64 {
     uuid::Uuid::now_v7().as_u64_pair().1
-}
-
-fn progress_bar(requests: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let template = "{wide_bar} {pos}/{len} requests, {eta} left";
-    let style = ProgressStyle::with_template(template);
-    ProgressBar::new(requests).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 impl Report {

@@ -2,19 +2,18 @@
 
 mod entry_text;
 mod open_entries;
-mod place;
+mod quarantine_access;
 mod redelivery;
 
 use anyhow::bail;
 use app::quarantine_review::{QuarantineFilter, ReviewedEntry};
 use clap::{Args, Subcommand, value_parser};
-use domain::Reason;
-use ops::text::count_of;
+use domain::{Reason, count_of};
 
 use crate::moment::{Moment, range_ms};
 use crate::process::{BadInput, ProcessContext, print_line};
 use open_entries::OpenEntries;
-use place::{Place, PlaceOptions};
+use quarantine_access::{QuarantineAccess, QuarantineOptions};
 use redelivery::InboxOptions;
 
 /// Shows quarantined entries, and replays them once their cause is fixed.
@@ -47,7 +46,7 @@ pub struct QuarantineArgs {
     action: Action,
     /// Where the quarantine is.
     #[command(flatten)]
-    place: PlaceOptions,
+    place: QuarantineOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -149,7 +148,11 @@ pub async fn run(args: QuarantineArgs, process: ProcessContext) -> anyhow::Resul
     done
 }
 
-async fn act(action: Action, place: &Place, process: &ProcessContext) -> anyhow::Result<()> {
+async fn act(
+    action: Action,
+    place: &QuarantineAccess,
+    process: &ProcessContext,
+) -> anyhow::Result<()> {
     let now_ms = (process.now_ms)();
     match action {
         Action::List { selection, json } => {
@@ -225,7 +228,7 @@ async fn act(action: Action, place: &Place, process: &ProcessContext) -> anyhow:
     Ok(())
 }
 
-async fn entry(place: &Place, id: &str) -> anyhow::Result<ReviewedEntry> {
+async fn entry(place: &QuarantineAccess, id: &str) -> anyhow::Result<ReviewedEntry> {
     let missing = || {
         BadInput(format!(
             "there is no entry {id}, or it has been removed with the ticks of its day: `list` shows those that exist"

@@ -11,15 +11,14 @@ use anyhow::{Context as _, anyhow, bail};
 use app::candle_rebuild::{RebuildReport, RebuildRequest, rebuild};
 use app::ports::PortError;
 use clap::{Args, value_parser};
-use domain::Token;
+use domain::{Token, count_of};
 use hyper::Method;
-use ops::text::count_of;
 use serde_json::json;
 
 use crate::client::PostError;
 use crate::data_access::{DataAccess, DataOptions, OpenStore};
 use crate::moment::{Moment, range_ms, time_text};
-use crate::process::{ProcessContext, Unseen, print_line, selected_tokens};
+use crate::process::{ExitUnseen, ProcessContext, print_line, selected_tokens};
 use crate::project_options::{ON_AWS, ProjectOptions};
 use crate::server_client::ServerClient;
 use crate::spinner::spinner;
@@ -95,14 +94,14 @@ impl Wanted {
 }
 
 /// Where candles are rebuilt.
-enum Place {
+enum CandleAccess {
     Server(Box<ServerClient>),
     Store(OpenStore),
     #[cfg(feature = "aws")]
     Project(Box<project_candles::ProjectCandles>),
 }
 
-impl Place {
+impl CandleAccess {
     async fn open(args: &RebuildArgs, wanted: &Wanted) -> anyhow::Result<Self> {
         #[cfg(feature = "aws")]
         if args.project.aws {
@@ -191,8 +190,8 @@ impl Place {
 const STOPPED: &str = "stopped; repeating the command is safe";
 
 /// Says that candles before a time cannot be computed, and what to do.
-fn removed(complete_from: &str) -> Unseen {
-    Unseen(format!(
+fn removed(complete_from: &str) -> ExitUnseen {
+    ExitUnseen(format!(
         "ticks with event times before {complete_from} may have been removed, so that their candles cannot be computed: \
          use a later --from"
     ))
@@ -203,7 +202,7 @@ fn refused(server: &ServerClient, error: PostError) -> anyhow::Error {
     if let PostError::Status { reason, detail, .. } = &error
         && reason == REMOVED
     {
-        return Unseen(detail.clone()).into();
+        return ExitUnseen(detail.clone()).into();
     }
     server.explain(error)
 }
@@ -225,9 +224,9 @@ fn finished(
 /// If candles are not as they should be, or cannot be compared.
 pub async fn run(args: RebuildArgs, process: ProcessContext) -> anyhow::Result<()> {
     let wanted = Wanted::of(&args, (process.now_ms)())?;
-    let place = Place::open(&args, &wanted).await?;
+    let place = CandleAccess::open(&args, &wanted).await?;
     let done = compare(&args, &wanted, &place, &process).await;
-    if let Place::Store(opened) = place {
+    if let CandleAccess::Store(opened) = place {
         opened.store.close();
     }
     done
@@ -236,7 +235,7 @@ pub async fn run(args: RebuildArgs, process: ProcessContext) -> anyhow::Result<(
 async fn compare(
     args: &RebuildArgs,
     wanted: &Wanted,
-    place: &Place,
+    place: &CandleAccess,
     process: &ProcessContext,
 ) -> anyhow::Result<()> {
     let report = place.run(wanted, args.apply, process).await?;
@@ -254,7 +253,7 @@ async fn compare(
     }
     let unseen = difference_text::unseen(&report);
     match after.map_or(report.changes(), |after| after.changes()) {
-        0 => unseen.map_or(Ok(()), |why| Err(Unseen(why).into())),
+        0 => unseen.map_or(Ok(()), |why| Err(ExitUnseen(why).into())),
         left if args.apply => bail!("candles that still differ: {left}; repeat the command"),
         left => bail!("candles that are not as they should be: {left}; --apply replaces them"),
     }

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use domain::{Percentage, RolloutKey};
+use domain::{Percentage, RolloutKey, count_of};
 use hyper::{Method, Uri};
-use ops::text::count_of;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

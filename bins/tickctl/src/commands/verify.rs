@@ -4,6 +4,8 @@ mod proof_text;
 mod shown_progress;
 
 use anyhow::bail;
+#[cfg(feature = "aws")]
+use app::ports::PortError;
 use clap::{Args, value_parser};
 use hyper::Method;
 #[cfg(feature = "aws")]
@@ -17,7 +19,7 @@ use crate::cloud_verify::CloudOptions;
 use crate::data_access::{DataAccess, DataOptions};
 use crate::moment::Moment;
 use crate::process::{
-    BadInput, EXIT_FAILED, EXIT_UNSEEN, ExitWith, ProcessContext, Unseen, print_line,
+    BadInput, EXIT_FAILED, EXIT_UNSEEN, ExitUnseen, ExitWith, ProcessContext, print_line,
 };
 #[cfg(feature = "aws")]
 use crate::project_options::{ON_AWS, ProjectOptions};
@@ -44,7 +46,8 @@ tick that is there without belonging there is found, too.
   unseen     may be there: that part could not be read
 
 With --repair, a tick that the stream lacks is appended to it, and the archive follows; one that only the archive lacks
-is written to it. What is late stays as it is, since it will come. A second run then finds nothing.
+is written to it. What is late stays as it is, since it will come. A second run then finds nothing. On AWS, nothing is
+repaired while the redrive queue has messages, since it appends their ticks itself.
 
 Examples:
   tickctl verify --from 1h
@@ -53,7 +56,8 @@ Examples:
   tickctl verify --from 1h --aws --project tickstream --archive s3://tickstream-archive-123456789012-us-east-1/price-archive
 
 Exit codes: 0 all is proven; 1 there are differences; 2 a wrong option; 3 not everything could be seen, ticks that are due
-are still on their way, the comparison could not be completed, or there was nothing to compare.")]
+are still on their way, the comparison could not be completed, there was nothing to compare, or the redrive queue was not
+empty.")]
 pub struct VerifyArgs {
     /// Ticks received from this time on: 2026-03-07T12:00:00Z, 2026-03-07, epoch milliseconds, or how long ago (90s, 30m, 2h, 7d).
     /// The stream keeps 24 hours, so what was received earlier cannot be seen there.
@@ -69,7 +73,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     repeats_max: u64,
     /// Seconds until a tick must be in the archive. The default is 50 more than the --archive-seconds of a running tickstream,
-    /// 60 in the folder of a stopped one, and 420 on AWS, where Firehose needs up to that.
+    /// 60 in the folder of a stopped one, and 420 on AWS, where Firehose needs up to that, and --repair takes no less.
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u32).range(0..=86_400))]
     due: Option<u32>,
     /// Offer what is missing again.
@@ -101,11 +105,13 @@ pub struct VerifyArgs {
 /// If there are differences, or nothing is proven, or the data cannot be read.
 pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()> {
     compare(args, process).await.map_err(|error| {
-        let is_said = error.is::<ExitWith>() || error.chain().any(|it| it.is::<BadInput>());
+        let is_said = error.is::<ExitWith>()
+            || error.is::<ExitUnseen>()
+            || error.chain().any(|it| it.is::<BadInput>());
         match is_said {
             true => error,
             // It must not look like differences.
-            false => Unseen(format!("the comparison could not be completed: {error:#}")).into(),
+            false => ExitUnseen(format!("the comparison could not be completed: {error:#}")).into(),
         }
     })
 }
@@ -115,17 +121,23 @@ async fn compare(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
     let watch = Shown::new(process.stop.clone());
     #[cfg(feature = "aws")]
     if args.project.aws {
-        let request = args.request(now_ms, Some(DueAfter::AWS))?;
+        let request = args.request(now_ms, DueAfter::AWS)?;
+        args.check_repair()?;
         let verify = args.cloud.open(&args.project.name, process.now_ms).await?;
         if args.estimate {
-            let lines = verify.estimate(request.range(now_ms)?).await?;
+            let range = request.range(now_ms, request.due_after(DueAfter::AWS))?;
+            let lines = verify.estimate(range).await?;
             return print_line(&estimate_text(&lines, args.json)).map_err(Into::into);
+        }
+        if args.repair {
+            let repairable = verify.check_repairable().await;
+            repairable.map_err(|error| ExitUnseen(not_repaired(&error)))?;
         }
         let proof = verify.run(&request, &watch).await?;
         watch.clear();
         return args.report(&proof);
     }
-    let request = args.request(now_ms, None)?;
+    let request = args.request(now_ms, DueAfter::HERE)?;
     let proof = match args.data.open().await? {
         DataAccess::Server(server) => {
             let body = serde_json::to_value(request)?;
@@ -154,6 +166,11 @@ async fn compare(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
 }
 
 #[cfg(feature = "aws")]
+fn not_repaired(error: &PortError) -> String {
+    format!("nothing was repaired: {error}: {}", error.source)
+}
+
+#[cfg(feature = "aws")]
 fn estimate_text(lines: &[EstimateLine], json: bool) -> String {
     let usd: f64 = lines.iter().map(|line| line.usd).sum();
     if json {
@@ -175,23 +192,36 @@ fn estimate_text(lines: &[EstimateLine], json: bool) -> String {
 }
 
 impl VerifyArgs {
-    /// The request, with when ticks are due; without, those who compare know it.
-    fn request(&self, now_ms: i64, due_after: Option<DueAfter>) -> Result<VerifyRequest, BadInput> {
-        let by_option = self.due.map(|seconds| {
+    /// The request. When ticks are due there is known by those who compare, unless it is an option.
+    fn request(&self, now_ms: i64, as_set: DueAfter) -> Result<VerifyRequest, BadInput> {
+        let due_after = self.due.map(|seconds| {
             let archived_ms = i64::from(seconds) * MS_PER_SECOND;
-            due_after.unwrap_or_default().with_archived_ms(archived_ms)
+            as_set.with_archived_ms(archived_ms)
         });
         let request = VerifyRequest {
             from_ms: self.from.ms(now_ms),
             to_ms: self.to.ms(now_ms),
             one_in: self.sample,
             repeats_max: self.repeats_max,
-            due_after: by_option.or(due_after),
+            due_after,
             repair: self.repair,
         };
-        match request.range(now_ms) {
+        match request.range(now_ms, request.due_after(as_set)) {
             Ok(_) => Ok(request),
             Err(error) => Err(BadInput(error.to_string())),
+        }
+    }
+
+    /// On one machine, what is on its way is known; on AWS, only the time since the receipt says whether a tick may be.
+    #[cfg(feature = "aws")]
+    fn check_repair(&self) -> Result<(), BadInput> {
+        let least = DueAfter::AWS.archived_ms / MS_PER_SECOND;
+        match self.due {
+            Some(due) if self.repair && i64::from(due) < least => Err(BadInput(format!(
+                "with --repair on AWS, --due must be at least {least}: a tick that is still on its way would be appended a \
+                 second time"
+            ))),
+            Some(_) | None => Ok(()),
         }
     }
 

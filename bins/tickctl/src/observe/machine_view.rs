@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use ops::doctor::{
-    Backlog, BackupAge, Broadcasts, Clocks, ConsumerLag, Disk, Files, Ledger, Place, Quarantined,
-    Receiving, Seen, TrafficPeriods, Unseen, Versions,
+    Backlog, BackupAge, Broadcasts, Clocks, ConsumerLag, Deployment, Disk, Files, Ledger,
+    Quarantined, Receiving, Seen, TrafficPeriods, Unseen, Versions,
 };
 use serde::Deserialize;
 
@@ -69,14 +69,14 @@ pub(crate) struct MachineView {
 
 impl MachineView {
     /// Where it is.
-    pub(crate) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Deployment {
         let data_dir = self.data_dir.as_ref().map(|it| it.display().to_string());
         match &self.process {
-            Some(process) => Place::Process {
+            Some(process) => Deployment::Process {
                 url: process.url.clone(),
                 data_dir,
             },
-            None => Place::Folder {
+            None => Deployment::Folder {
                 data_dir: data_dir.unwrap_or_default(),
             },
         }

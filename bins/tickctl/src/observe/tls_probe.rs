@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::MS_PER_DAY;
 use http_body_util::Full;
 use hyper::{Request, Uri};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnectorBuilder};
@@ -20,8 +21,6 @@ use crate::client::innermost_cause;
 
 /// How long a connection and its response may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
-const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// The time at which certificates are checked.
 #[derive(Debug)]
@@ -43,7 +42,7 @@ pub(crate) async fn probe(uri: &Uri, now_ms: i64) -> Seen<Certificate> {
         });
     }
     for in_days in Certificate::DAYS_TRIED {
-        let at_ms = now_ms + i64::from(in_days) * DAY_MS;
+        let at_ms = now_ms + i64::from(in_days) * MS_PER_DAY;
         if let Err(why) = connect(uri, at_ms).await? {
             return Ok(Certificate::Refused { in_days, why });
         }

@@ -40,6 +40,27 @@ fn many() -> Vec<Value> {
     (101..=132).rev().map(one).collect()
 }
 
+/// The most entries that a tickstream lists at once.
+const LISTED_MAX: i64 = 10_000;
+
+/// More entries than are listed at once, newest first, a millisecond apart or all in one: only the oldest two and the
+/// newest one are not done.
+fn pages(apart_ms: i64, to_ms: i64) -> Vec<Value> {
+    let last = LISTED_MAX + 50;
+    let done = json!({"at": 1_767_312_000_500_i64, "who": "ann", "outcome": "stored", "ticks": 1});
+    let one = |number: i64| {
+        let is_open = number < 2 || number == last;
+        let replayed = if is_open { Value::Null } else { done.clone() };
+        let mut entry = entry(7, replayed);
+        entry["received_at"] = (1_767_312_000_000 + number * apart_ms).into();
+        entry["id"] = format!("1767312000000-{number}").into();
+        entry
+    };
+    let all = (0..=last).rev().map(one);
+    all.filter(|entry| entry["received_at"].as_i64().unwrap() < to_ms)
+        .collect()
+}
+
 /// The address of a stub: of entries 1 to 3, the first becomes a tick, and the others do not.
 fn start() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -48,9 +69,13 @@ fn start() -> String {
     let list = async |Query(query): Query<HashMap<String, String>>| {
         assert_eq!(query["reason"], "invalid_token");
         assert_eq!(query["from"], "1767312000000");
-        let mut found = match query.contains_key("source") {
-            true => many(),
-            false => entries(),
+        let to_ms = query["to"].parse().unwrap();
+        let mut found = match query.get("source").map(String::as_str) {
+            Some("many") => many(),
+            Some("pages") => pages(1, to_ms),
+            Some("one-millisecond") => pages(0, to_ms),
+            Some(other) => panic!("{other}"),
+            None => entries(),
         };
         found.truncate(query["limit"].parse().unwrap());
         Json(json!({"quarantine": found}))
@@ -192,6 +217,27 @@ fn entries_behind_those_that_are_done_are_found() {
     );
     assert!(run.stdout.contains("replayed 10 entries"), "{run:?}");
     assert!(run.stdout.contains("2 more are open"), "{run:?}");
+}
+
+/// A tickstream lists so many at once; the others are on further pages.
+#[test]
+fn entries_of_every_page_are_found() {
+    let options = [&SELECTED[..], &["--source", "pages"]].concat();
+    let run = quarantine(&["replay"], &options);
+    assert_eq!(run.code, 0, "{run:?}");
+    let ids: Vec<&str> = run
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_once("  ")?.0.strip_prefix("1767312000000-"))
+        .collect();
+    assert_eq!(ids, ["0", "1", "10050"], "{run:?}");
+    assert!(run.stdout.contains("would replay 3 entries"), "{run:?}");
+    // A page of a single millisecond says nothing of the next one.
+    let options = [&SELECTED[..], &["--source", "one-millisecond"]].concat();
+    let run = quarantine(&["replay"], &options);
+    assert_eq!(run.code, 1, "{run:?}");
+    let advice = "in the millisecond 1767312000000: use --to 1767312000000 for those before, or pass the ids of entries";
+    assert!(run.stderr.contains(advice), "{run:?}");
 }
 
 #[test]

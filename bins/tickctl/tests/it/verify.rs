@@ -135,6 +135,22 @@ fn what_waits_in_the_outbox_is_late_and_not_repaired() {
     }
 }
 
+/// On AWS, only the time since the receipt says whether a tick may still come by itself.
+#[test]
+fn a_repair_on_aws_takes_no_tick_that_may_be_on_its_way() {
+    let run = tickctl(&[
+        "verify",
+        "--aws",
+        "--archive",
+        "s3://prices-archive/price-archive",
+        "--repair",
+        "--due",
+        "419",
+    ]);
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(run.stderr.contains("--due must be at least 420"), "{run:?}");
+}
+
 /// Days that do not exist are not looked at one by one.
 #[test]
 fn a_range_of_two_thousand_years_is_compared() {

@@ -1,12 +1,12 @@
 //! Why an answer is empty, as far as that is known.
 
 use chrono::NaiveDate;
+use domain::count_of;
 
 use super::Execution;
 use crate::engine::DayTable;
 use crate::options::EngineName;
 use crate::outputs::Outputs;
-use crate::phrases::counted;
 
 const EMPTY_ON_ATHENA: &str = "the archive has no files yet: it receives only the ticks in the rollout's share; `just status` shows the share, and docs/athena.md says how to raise it";
 
@@ -36,7 +36,7 @@ impl Execution<'_> {
         match (days.first(), days.last()) {
             (Some(first), Some(last)) if !days.iter().any(kept) => Some(format!(
                 "the archive has none of the requested days; it has {}, from {first} to {last}",
-                counted(days.len(), "day")
+                count_of(days.len() as u64, "day")
             )),
             (Some(_), Some(_)) => None,
             _ => Some(match self.engine.name() {

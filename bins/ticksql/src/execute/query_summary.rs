@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::time::Duration;
 
+use domain::count_of;
+
 use crate::athena_bill::Bill;
 use crate::engine::Figures;
 use crate::options::EngineName;
-use crate::phrases::counted;
 use crate::size::Size;
 
 /// The figures of an answer once it is written.
@@ -40,12 +41,16 @@ impl QuerySummary {
             queued,
             ..
         } = &self.figures;
-        let mut text = format!("{} in {}", counted(self.rows, "row"), seconds(self.elapsed));
+        let mut text = format!(
+            "{} in {}",
+            count_of(self.rows as u64, "row"),
+            seconds(self.elapsed)
+        );
         if !queued.is_zero() {
             text += &format!(" (queued {})", seconds(*queued));
         }
         if let Some(files) = files {
-            text += &format!(", {}", counted(*files, "file"));
+            text += &format!(", {}", count_of(*files as u64, "file"));
         }
         let scanned = Size(*scanned_bytes);
         text += &match self.engine {
@@ -72,7 +77,7 @@ impl QuerySummary {
     fn cut(&self) -> String {
         format!(
             "the answer is cut at {}: pass --max-rows above {}, or a LIMIT",
-            counted(self.rows, "row"),
+            count_of(self.rows as u64, "row"),
             self.rows
         )
     }

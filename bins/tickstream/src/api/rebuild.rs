@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use app::candle_rebuild::{RebuildReport, RebuildRequest, rebuild};
 use app::ports::PortError;
+use app::time_text::time_text;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use chrono::{DateTime, SecondsFormat};
 use domain::Token;
 use runtime::problem::Problem;
 use serde::Deserialize;
@@ -62,10 +62,7 @@ pub(super) async fn run(
     check_range(wanted.from, wanted.to)?;
     let complete_from_ms = api.store.complete_from_ms();
     if wanted.from < complete_from_ms {
-        let complete_from = DateTime::from_timestamp_millis(complete_from_ms)
-            .map_or_else(String::new, |time| {
-                time.to_rfc3339_opts(SecondsFormat::Secs, true)
-            });
+        let complete_from = time_text(complete_from_ms);
         return Err(bad(format!(
             "ticks with event times before {complete_from} ({complete_from_ms}) may have been removed, so that their candles cannot be \
              computed: use a later `from`"

@@ -30,7 +30,7 @@ pub(super) async fn run(
     api.operator.check(&headers)?;
     let request: VerifyRequest = json_body::read(&headers, body, WANTED).await?;
     let now_ms = runtime::clock::now_ms();
-    if let Err(error) = request.range(now_ms) {
+    if let Err(error) = api.verify.range(&request, now_ms) {
         return Err(Problem::new(StatusCode::BAD_REQUEST, error.to_string()));
     }
     let Ok(turn) = std::sync::Arc::clone(&api.verifying).try_lock_owned() else {

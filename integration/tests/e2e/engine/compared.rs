@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::ports::{Clock, CohortTick, TickStore as _, TickStream as _};
+use app::ports::{Clock, CohortTick, TickQueue as _, TickStore as _, TickStream as _};
 use aws::dynamodb::{ListedTicks, StoreTimeout, TickTable, TickTableConfig};
 use aws::kinesis::KinesisStream;
+use aws::sqs::SqsQueue;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
@@ -33,6 +34,8 @@ struct Stores {
     emulator: &'static Emulator,
     table: ListedTicks,
     stream: KinesisStream,
+    queues: aws_sdk_sqs::Client,
+    redrive_url: String,
     bucket: Bucket,
 }
 
@@ -45,6 +48,9 @@ impl Stores {
         create_table(&tables, &ticks).await;
         let streams = aws_sdk_kinesis::Client::new(&config);
         create_stream(&streams, &ticks).await;
+        let queues = aws_sdk_sqs::Client::new(&config);
+        let redrive = queues.create_queue().queue_name(format!("{name}-redrive"));
+        let redrive = redrive.send().await.unwrap();
         let settings = TickTableConfig {
             table: ticks.clone(),
             retention_days: 30,
@@ -59,6 +65,8 @@ impl Stores {
         Self {
             table: ListedTicks::new(table, &tables, ticks.clone(), 30),
             stream: KinesisStream::new(&streams, ticks, WITHIN),
+            queues,
+            redrive_url: redrive.queue_url().unwrap().to_owned(),
             bucket: Bucket::make(emulator, &format!("{name}-archive")).await,
             name,
             emulator,
@@ -79,7 +87,7 @@ impl Stores {
         let mut command = Command::new(bootstraps::program("tickctl").unwrap());
         command
             .args(["verify", "--aws", "--project", &self.name, "--json"])
-            .args(["--from", "1h", "--due", "0", "--archive"])
+            .args(["--from", "1h", "--archive"])
             .arg(self.bucket.archive())
             .args(more)
             .env("HOME", home.path());
@@ -89,7 +97,7 @@ impl Stores {
                 command.env(variable, value);
             }
         }
-        for service in ["DYNAMODB", "KINESIS", "S3"] {
+        for service in ["DYNAMODB", "KINESIS", "S3", "SQS"] {
             let variable = format!("AWS_ENDPOINT_URL_{service}");
             command.env(variable, self.emulator.endpoint());
         }
@@ -156,6 +164,48 @@ fn counts(output: &CommandOutput, place: &str) -> [u64; 5] {
             .as_u64()
             .unwrap_or_else(|| panic!("{output:?}"))
     })
+}
+
+/// After minutes of throttling, the redrive queue has ticks that are due: it appends them itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_repaired_while_the_redrive_queue_has_messages() {
+    let emulator = emulator::start().await.unwrap();
+    let stores = Stores::new(emulator).await;
+    let made = received();
+    stores.table.put(&in_cohort(&made)).await.unwrap();
+    let refused: Vec<&Tick> = made.iter().take(2).collect();
+    let streamed: Vec<&Tick> = made.iter().skip(2).collect();
+    assert_eq!(stores.stream.append(&streamed, None).await.unwrap(), []);
+    stores.bucket.put_archived(&[made[2..].to_vec()]).await;
+    let redrive = SqsQueue::new(&stores.queues, &stores.redrive_url, WITHIN);
+    assert_eq!(redrive.send(&refused).await.unwrap(), []);
+
+    let run = stores.verify(None, &["--repair"]).await;
+    assert_eq!(run.code, 3, "{run:?}");
+    let found = "-redrive has about 2 messages (2 visible, 0 in flight, 0 delayed)";
+    assert!(run.err.contains(found), "{run:?}");
+    // What was received is in flight.
+    let receive = stores.queues.receive_message();
+    let receive = receive
+        .queue_url(&stores.redrive_url)
+        .max_number_of_messages(10);
+    receive.visibility_timeout(3_600).send().await.unwrap();
+    let run = stores.verify(None, &["--repair"]).await;
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.err.contains("(0 visible, 2 in flight"), "{run:?}");
+    let run = stores.verify(None, &[]).await;
+    let missing = [made.len() as u64 - 2, 2, 0, 0, 0];
+    assert_eq!((run.code, counts(&run, "stream")), (1, missing), "{run:?}");
+
+    // Once the queue is drained or purged, what the stream lacks is appended once.
+    let purge = stores.queues.purge_queue().queue_url(&stores.redrive_url);
+    purge.send().await.unwrap();
+    let run = stores.verify(None, &["--repair"]).await;
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(report["proof"]["repaired"]["appended"], 2, "{run:?}");
+    let run = stores.verify(None, &[]).await;
+    let matched = [made.len() as u64, 0, 0, 0, 0];
+    assert_eq!(counts(&run, "stream"), matched, "{run:?}");
 }
 
 /// What a comparison found, without the times at which it was made.

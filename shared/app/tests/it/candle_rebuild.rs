@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use app::candle_rebuild::{EventTicks, RebuildReport, RebuildRequest, rebuild};
+use app::candle_rebuild::{
+    CandlePlace, EventTicks, RebuildReport, RebuildRequest, RebuiltCandles, SpanChanges, rebuild,
+};
 use app::ports::{PortError, SequenceNumber};
 use app::read_back::StoredTick;
 use app::rebuilt_blocks::RebuiltBlocks;
@@ -11,7 +14,7 @@ use app::replay::{Blocks as _, StoredBlock};
 use app::utc_days::days;
 use async_trait::async_trait;
 use chrono::NaiveDate;
-use domain::analytics::{CandleBlock, Interval, SeriesKind};
+use domain::analytics::{Candle, CandleBlock, Interval, SeriesKind};
 use domain::{Pair, Quality, Tick, Token};
 use testkit::replay::MemoryShards;
 use testkit::ticks::{START_MS, tick};
@@ -98,8 +101,20 @@ impl Scene {
         self.received_before(i64::MAX, apply).await
     }
 
+    fn candles(&self) -> RebuiltBlocks {
+        RebuiltBlocks::new(Arc::clone(&self.shards) as _, Interval::OneMinute)
+    }
+
     async fn received_before(&self, received_before_ms: i64, apply: bool) -> RebuildReport {
-        let candles = RebuiltBlocks::new(Arc::clone(&self.shards) as _, Interval::OneMinute);
+        self.of(&self.candles(), received_before_ms, apply).await
+    }
+
+    async fn of(
+        &self,
+        candles: &dyn RebuiltCandles,
+        received_before_ms: i64,
+        apply: bool,
+    ) -> RebuildReport {
         let request = RebuildRequest {
             from_ms: START_MS + 1,
             to_ms: START_MS + 600_001,
@@ -107,7 +122,7 @@ impl Scene {
             received_before_ms,
             apply,
         };
-        let (report, done) = rebuild(&self.ticks, &candles, &request, &|| false, &|_| {}).await;
+        let (report, done) = rebuild(&self.ticks, candles, &request, &|| false, &|_| {}).await;
         done.unwrap();
         report
     }
@@ -208,4 +223,61 @@ async fn what_is_not_known_completely_is_left_alone() {
         .await
         .unwrap();
     assert_eq!(kept[0].as_ref().unwrap().block, before.block);
+}
+
+/// Counts how often the open candles of the analysis are read.
+struct CountsReads {
+    candles: RebuiltBlocks,
+    open: AtomicU64,
+}
+
+#[async_trait]
+impl RebuiltCandles for CountsReads {
+    fn intervals(&self) -> &[Interval] {
+        self.candles.intervals()
+    }
+
+    fn span_ms(&self) -> i64 {
+        self.candles.span_ms()
+    }
+
+    fn needs_ticks(&self) -> bool {
+        self.candles.needs_ticks()
+    }
+
+    async fn stored(
+        &self,
+        token: &Token,
+        with_ticks: &BTreeSet<Pair>,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<Candle>, PortError> {
+        self.candles.stored(token, with_ticks, from_ms, to_ms).await
+    }
+
+    async fn open(&self, pairs: &BTreeSet<Pair>) -> Result<BTreeSet<CandlePlace>, PortError> {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.candles.open(pairs).await
+    }
+
+    async fn replace(&self, pair: &Pair, span: SpanChanges) -> Result<u64, PortError> {
+        self.candles.replace(pair, span).await
+    }
+}
+
+/// They are the states of the analysis, of which a day of matching candles needs none.
+#[tokio::test]
+async fn open_candles_are_only_read_where_a_candle_differs() {
+    let scene = Scene::new(stored()).await;
+    let reads = async |apply| {
+        let counts = CountsReads {
+            candles: scene.candles(),
+            open: AtomicU64::new(0),
+        };
+        let report = scene.of(&counts, i64::MAX, apply).await;
+        (report.changes(), counts.open.load(Ordering::Relaxed))
+    };
+    // Two tokens in two spans.
+    assert_eq!(reads(true).await, (30, 4));
+    assert_eq!(reads(false).await, (0, 0));
 }

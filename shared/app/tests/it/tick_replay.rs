@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use app::ports::{OutboxId, PortError, Refused, TickStream};
 use app::read_back::{
-    ArchivedTick, ArchivedTicks, Page, Pages, ReceiptRange, StoredTick, StoredTicks, Unseen,
+    ArchivedTick, ArchivedTicks, Page, Pages, ReceiptRange, StoredTick, StoredTicks, UnseenPart,
 };
 use app::tick_replay::{
     IntoStream, ReplayAction, ReplayDestination, ReplayOrigin, Sent, TickReplayReport,
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 struct Kept(Vec<Tick>);
 
 fn unseen<T>() -> Page<T> {
-    Page::Unseen(Unseen {
+    Page::Unseen(UnseenPart {
         before_ms: None,
         what: "a damaged part".to_owned(),
     })
@@ -305,4 +305,28 @@ fn the_folders_of_a_range_include_the_day_before_and_after() {
     let days = event_days(selection(&[]).range);
     let days: Vec<_> = days.iter().map(ToString::to_string).collect();
     assert_eq!(days, ["2025-12-31", "2026-01-01", "2026-01-02"]);
+}
+
+/// A store that works for minutes without a page.
+struct Silent;
+
+impl StoredTicks for Silent {
+    fn stored(&self, _: ReceiptRange) -> Pages<'_, StoredTick> {
+        stream::pending().boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_it_before_a_page_arrives() {
+    let before = Instant::now();
+    let stop = move || before.elapsed() >= Duration::from_secs(2);
+    let origin = ReplayOrigin::Store(&Silent);
+    let count = ReplayAction::Count { only_cohort: true };
+    let (all, days) = (selection(&[]), BTreeSet::new());
+    let replay = replay_ticks(origin, &all, days, count, &stop, &|_| {});
+    let (report, done) = tokio::time::timeout(Duration::from_secs(60), replay)
+        .await
+        .expect("it stops");
+    done.unwrap();
+    assert!(report.stopped);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use app::objects::{Condition, Objects, Replaced};
 use app::ports::{Clock, PortError};
-use chrono::{DateTime, SecondsFormat};
+use app::time_text::time_text;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -182,11 +182,9 @@ impl Lease {
 }
 
 fn held_by(note: LeaseContent, objects: &dyn Objects) -> LeaseError {
-    let until = DateTime::from_timestamp_millis(note.until_ms);
-    let until = until.map(|until| until.to_rfc3339_opts(SecondsFormat::Secs, true));
     LeaseError::Held {
         by: note.by,
         place: objects.place(),
-        until: until.unwrap_or_else(|| note.until_ms.to_string()),
+        until: time_text(note.until_ms),
     }
 }

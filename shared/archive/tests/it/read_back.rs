@@ -22,6 +22,7 @@ struct Replacing {
     folder: Folder,
     missing: AtomicUsize,
     lists: AtomicUsize,
+    folder_lists: AtomicUsize,
 }
 
 #[async_trait]
@@ -34,6 +35,7 @@ impl Objects for Replacing {
         self.folder.list(prefix).await
     }
     async fn folders(&self, of: &str) -> Result<Vec<String>, PortError> {
+        self.folder_lists.fetch_add(1, Ordering::Relaxed);
         self.folder.folders(of).await
     }
     async fn read(&self, name: &str) -> Result<Option<(Vec<u8>, String)>, PortError> {
@@ -73,6 +75,7 @@ async fn read(data: &TempDir, missing: usize, range: ReceiptRange) -> (Vec<Strin
         folder: Folder::new(data.path()),
         missing: missing.into(),
         lists: AtomicUsize::new(0),
+        folder_lists: AtomicUsize::new(0),
     };
     let reader = ArchiveReader::new(Arc::new(objects), work.path().to_owned());
     let days = BTreeSet::from([NaiveDate::from_ymd_opt(2026, 1, 1).unwrap()]);
@@ -127,6 +130,7 @@ async fn only_days_that_exist_are_looked_at() {
         folder: Folder::new(data.path()),
         missing: AtomicUsize::new(0),
         lists: AtomicUsize::new(0),
+        folder_lists: AtomicUsize::new(0),
     });
     let reader = ArchiveReader::new(Arc::clone(&objects) as _, work.path().to_owned());
     let range = ReceiptRange {
@@ -146,6 +150,12 @@ async fn only_days_that_exist_are_looked_at() {
     assert_eq!(found, made.len());
     let lists = objects.lists.load(Ordering::Relaxed);
     assert_eq!(lists, 2, "one for the size, and one for the ticks");
+    let folder_lists = objects.folder_lists.load(Ordering::Relaxed);
+    assert_eq!(
+        folder_lists,
+        2 * 3,
+        "the years, and the months and the days of the one that exists"
+    );
 }
 
 #[tokio::test]

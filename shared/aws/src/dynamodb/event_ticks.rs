@@ -10,7 +10,7 @@ use app::utc_days::days;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use chrono::NaiveDate;
-use domain::{FUTURE_TOLERANCE_MS, Token};
+use domain::{FUTURE_TOLERANCE_MS, MS_PER_DAY, Token};
 
 use super::attributes::{Item, PK, SK, sortable, text};
 use super::stored_days::listed;
@@ -18,8 +18,6 @@ use super::tick_item::{partition, stored_tick_of};
 use crate::error::port_error;
 
 const READ: &str = "read the ticks of a token";
-
-const MS_PER_DAY: i64 = 86_400_000;
 
 /// The ticks of a table, by token and event time.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use app::ports::CohortTick;
 use domain::{Pair, Tick, TickId};
 
 use super::attributes::ItemError;
-use super::tick_item::Place;
+use super::tick_item::ItemPlace;
 
 /// The most ticks remembered, about 15 MB: two deliveries of the largest size. What was forgotten is
 /// read again.
@@ -18,7 +18,7 @@ pub(crate) const KNOWN_TICKS_MAX: usize = 20_000;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum DeliveredIdentity {
     /// With an event time.
-    Timed(Place),
+    Timed(ItemPlace),
     /// The time that it will be stored under is that of its first delivery.
     ArrivalStamped(Pair, TickId),
 }
@@ -29,7 +29,7 @@ impl DeliveredIdentity {
         if decided.arrival_stamped {
             return Ok(Self::ArrivalStamped(Pair::of(tick), tick.tick_id));
         }
-        Place::of(tick, new_ids_from_ms).map(Self::Timed)
+        ItemPlace::of(tick, new_ids_from_ms).map(Self::Timed)
     }
 }
 

@@ -31,7 +31,7 @@ use super::attributes::{Item, ItemError, PK, SK};
 use super::batch_write::{BatchWriter, Failure, without_retries};
 use super::known_ticks::{Known, KnownTicks};
 use super::reads::{Consistency, KEYS_PER_CALL_MAX, read_once};
-use super::tick_item::{Place, claim_key, claimed_ms, item, stored_tick_of};
+use super::tick_item::{ItemPlace, claim_key, claimed_ms, item, stored_tick_of};
 use super::tick_row::{Claim, Refusal, Row, RowOutcome};
 use crate::error::CallError;
 use crate::retry::{Backoff, within};
@@ -152,10 +152,10 @@ impl RowWriter {
         let Some(Ok((found, unprocessed))) = within(deadline, call).await else {
             return chunk;
         };
-        let place = |item: &Item| Place::of_item(item).ok();
-        let unread: HashSet<Option<Place>> = unprocessed.iter().map(place).collect();
+        let place = |item: &Item| ItemPlace::of_item(item).ok();
+        let unread: HashSet<Option<ItemPlace>> = unprocessed.iter().map(place).collect();
         let claims = found.iter().map(|claim| (place(claim), claimed_ms(claim)));
-        let claims: HashMap<Option<Place>, Result<i64, ItemError>> = claims.collect();
+        let claims: HashMap<Option<ItemPlace>, Result<i64, ItemError>> = claims.collect();
         for (_, row) in &mut chunk {
             let place = place(&claim_key(row.tick.tick_id));
             match claims.get(&place) {
@@ -255,11 +255,11 @@ impl RowWriter {
     /// after the ticks of the others have been written.
     async fn put_chunk(&self, chunk: Vec<Numbered>, deadline: Instant) -> Outcomes {
         let mut outcomes = Outcomes::with_capacity(chunk.len());
-        let mut left: HashMap<Place, Numbered> = HashMap::with_capacity(chunk.len());
+        let mut left: HashMap<ItemPlace, Numbered> = HashMap::with_capacity(chunk.len());
         // Different ticks have the same place if only their quotes differ, before the new ids.
         let mut repeats = Vec::new();
         for (number, row) in chunk {
-            match Place::of(&row.tick, self.new_ids_from_ms) {
+            match ItemPlace::of(&row.tick, self.new_ids_from_ms) {
                 Err(error) => {
                     outcomes.push((number, RowOutcome::Refused(Refusal::of_item(&error))))
                 }
@@ -281,7 +281,7 @@ impl RowWriter {
             if left.is_empty() {
                 break None;
             }
-            let keys = left.keys().map(Place::key).collect();
+            let keys = left.keys().map(ItemPlace::key).collect();
             let call = read_once(&self.client, &self.table, keys, Consistency::Strong);
             let read = within(deadline, call).await;
             let late = || CallError::Unanswered("the batch timed out".to_owned());
@@ -322,13 +322,15 @@ impl RowWriter {
     /// others are returned.
     fn sort_out(
         &self,
-        left: &mut HashMap<Place, Numbered>,
+        left: &mut HashMap<ItemPlace, Numbered>,
         found: &[Item],
         unprocessed: &[Item],
         outcomes: &mut Outcomes,
-    ) -> Vec<(Place, Numbered)> {
+    ) -> Vec<(ItemPlace, Numbered)> {
         for item in found {
-            let row = Place::of_item(item).ok().and_then(|it| left.remove(&it));
+            let row = ItemPlace::of_item(item)
+                .ok()
+                .and_then(|it| left.remove(&it));
             if let Some((number, row)) = row {
                 let tick = as_stored(item);
                 self.known
@@ -336,8 +338,8 @@ impl RowWriter {
                 outcomes.push((number, RowOutcome::Known(tick)));
             }
         }
-        let unprocessed: Result<HashSet<Place>, ItemError> =
-            unprocessed.iter().map(Place::of_item).collect();
+        let unprocessed: Result<HashSet<ItemPlace>, ItemError> =
+            unprocessed.iter().map(ItemPlace::of_item).collect();
         // An unreadable key means that nothing is known about any row.
         let Ok(unprocessed) = unprocessed else {
             return Vec::new();
@@ -350,7 +352,7 @@ impl RowWriter {
     }
 
     /// Writes rows that the table does not have.
-    async fn write(&self, rows: Vec<(Place, Numbered)>, deadline: Instant) -> Outcomes {
+    async fn write(&self, rows: Vec<(ItemPlace, Numbered)>, deadline: Instant) -> Outcomes {
         let mut outcomes = Outcomes::with_capacity(rows.len());
         let (mut written, mut writes) = (Vec::new(), Vec::new());
         for (place, (number, row)) in rows {

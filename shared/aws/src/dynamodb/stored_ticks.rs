@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use app::ports::{Clock, PortError};
 use app::read_back::{
-    Page, PageSender, Pages, ReceiptRange, StoredTick, StoredTicks, Unseen, sent_by,
+    Page, PageSender, Pages, ReceiptRange, StoredTick, StoredTicks, UnseenPart, sent_by,
 };
 use app::time_text::time_text;
 use app::utc_days::days;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::TableDescription;
+use domain::MS_PER_DAY;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::attributes::{Item, PK, number, text, text_of};
@@ -23,8 +24,6 @@ const PARTITIONS_AT_ONCE: usize = 8;
 
 /// The segments of a scan.
 const SCAN_SEGMENTS: i32 = 8;
-
-const MS_PER_DAY: i64 = 86_400_000;
 
 /// The operation's name in errors.
 const READ: &str = "read the table of ticks";
@@ -119,7 +118,7 @@ impl TickTableReader {
     ) -> Result<(), PortError> {
         let kept_from_ms = self.kept_from_ms();
         if range.from_ms < kept_from_ms {
-            let page = Page::Unseen(Unseen {
+            let page = Page::Unseen(UnseenPart {
                 before_ms: Some(kept_from_ms),
                 what: self.expired(kept_from_ms),
             });
@@ -239,7 +238,7 @@ async fn send_items(items: &[Item], sender: &PageSender<StoredTick>) -> bool {
         }
     }
     if let Some(what) = unreadable {
-        let page = Page::Unseen(Unseen {
+        let page = Page::Unseen(UnseenPart {
             before_ms: None,
             what,
         });

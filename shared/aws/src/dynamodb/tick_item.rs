@@ -25,12 +25,12 @@ const IN_COHORT: &str = "in_cohort";
 
 /// The key of a tick's item: a replay has the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
+pub(crate) struct ItemPlace {
     pub(crate) partition: String,
     pub(crate) sort: String,
 }
 
-impl Place {
+impl ItemPlace {
     /// The sort key of release 1.0 lacks the quote, so two ticks of a token could have the same one.
     /// Ticks before `new_ids_from_ms` keep it, and an event of that time that is delivered again finds
     /// the item that release 1.0 wrote.
@@ -80,7 +80,7 @@ pub(crate) fn stored_tick_of(item: &Item) -> Result<StoredTick, ItemError> {
 pub(crate) fn item(
     tick: &Tick,
     in_cohort: bool,
-    place: &Place,
+    place: &ItemPlace,
     retention_days: u32,
 ) -> Result<Item, ItemError> {
     let Ok(Value::Object(fields)) = serde_json::to_value(TickJson(tick)) else {
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     fn stored(tick: &Tick) -> Item {
-        item(tick, true, &Place::of(tick, 0).unwrap(), 30).unwrap()
+        item(tick, true, &ItemPlace::of(tick, 0).unwrap(), 30).unwrap()
     }
 
     #[test]
@@ -214,8 +214,11 @@ mod tests {
         assert_eq!(item[PK], text("BTC#2026-01-01"));
         let of_1_0 = format!("1767225600000#{}", made.tick_id);
         assert_eq!(item[SK], text(format!("{of_1_0}#USD")));
-        assert_eq!(Place::of_item(&item), Place::of(&made, made.timestamp_ms));
-        let before = Place::of(&made, made.timestamp_ms + 1).unwrap();
+        assert_eq!(
+            ItemPlace::of_item(&item),
+            ItemPlace::of(&made, made.timestamp_ms)
+        );
+        let before = ItemPlace::of(&made, made.timestamp_ms + 1).unwrap();
         assert_eq!(before.sort, of_1_0, "as release 1.0 stored it");
         assert_eq!(item["price"], AttributeValue::N("10".to_owned()));
         assert_eq!(
@@ -227,7 +230,7 @@ mod tests {
     #[test]
     fn the_decision_is_kept_and_items_of_release_1_0_have_none() {
         let made = tick("BTC", 3);
-        let place = Place::of(&made, 0).unwrap();
+        let place = ItemPlace::of(&made, 0).unwrap();
         for in_cohort in [true, false] {
             let item = item(&made, in_cohort, &place, 30).unwrap();
             let stored = stored_tick_of(&item).unwrap();
@@ -261,7 +264,7 @@ mod tests {
             ..made
         };
         assert_eq!(stored.tick, expected);
-        let place = Place::of(&expected, i64::MAX).unwrap();
+        let place = ItemPlace::of(&expected, i64::MAX).unwrap();
         assert_eq!(
             place.key(),
             Item::from_iter(
@@ -356,7 +359,7 @@ mod tests {
 
         #[test]
         fn ticks_sort_by_time(a in 0_i64..=9_999_999_999_999, b in 0_i64..=9_999_999_999_999) {
-            let place = |timestamp_ms| Place::of(&Tick { timestamp_ms, ..tick("BTC", 1) }, 0).unwrap();
+            let place = |timestamp_ms| ItemPlace::of(&Tick { timestamp_ms, ..tick("BTC", 1) }, 0).unwrap();
             prop_assert_eq!(place(a).sort.cmp(&place(b).sort), a.cmp(&b));
         }
     }

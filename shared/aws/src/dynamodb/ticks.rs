@@ -7,7 +7,7 @@ use app::ports::{Clock, CohortTick, LatestTicks, PortError, PutOutcome, PutRecei
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use domain::analytics::Latest;
-use domain::{FUTURE_TOLERANCE_MS, Tick, Token};
+use domain::{FUTURE_TOLERANCE_MS, MS_PER_DAY, Tick, Token};
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
@@ -27,8 +27,6 @@ pub const OFFER_AGAIN_MS: i64 = MS_PER_DAY;
 
 /// How many of a day's latest ticks are searched for the latest of each quote.
 const LATEST_TICKS_READ: i32 = 50;
-
-const MS_PER_DAY: i64 = 86_400_000;
 
 /// Ticks in a DynamoDB table.
 ///

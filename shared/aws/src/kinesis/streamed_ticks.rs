@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::ports::{Clock, PortError};
-use app::read_back::{Page, PageSender, Pages, ReceiptRange, StreamedTicks, Unseen, sent_by};
+use app::read_back::{Page, PageSender, Pages, ReceiptRange, StreamedTicks, UnseenPart, sent_by};
 use app::time_text::time_text;
 use aws_sdk_kinesis::Client;
 use domain::Tick;
@@ -139,6 +139,6 @@ impl StreamedTicks for StreamReader {
 
 /// The last pages: nothing follows if they are not wanted any more.
 async fn unseen(sender: &PageSender<Tick>, before_ms: Option<i64>, what: String) {
-    let page = Page::Unseen(Unseen { before_ms, what });
+    let page = Page::Unseen(UnseenPart { before_ms, what });
     drop(sender.send(Ok(page)).await);
 }

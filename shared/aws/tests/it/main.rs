@@ -18,6 +18,7 @@ mod kinesis;
 mod latest_ticks;
 mod one_call;
 mod project_metrics;
+mod redrive_check;
 mod scaling;
 mod sqs;
 mod ssm;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use app::ports::Clock;
-use app::read_back::{Page, ReceiptRange, StreamedTicks as _, Unseen};
+use app::read_back::{Page, ReceiptRange, StreamedTicks as _, UnseenPart};
 use aws::kinesis::streamed_ticks::StreamReader;
 use aws_client::scripted_http::{Answer, Call, Wire};
 use aws_sdk_kinesis::Client;
@@ -47,7 +47,7 @@ fn wire(read: impl Fn() -> Answer + Send + Sync + 'static) -> Wire {
 }
 
 /// The ticks of an hour, what was not seen, and the error, if there was one.
-async fn read(wire: &Wire, clock: Arc<dyn Clock>) -> (usize, Vec<Unseen>, Option<String>) {
+async fn read(wire: &Wire, clock: Arc<dyn Clock>) -> (usize, Vec<UnseenPart>, Option<String>) {
     let reader = StreamReader::new(&Client::new(&wire.config()), "prices-ticks", clock);
     let mut pages = reader.streamed(ReceiptRange {
         from_ms: START_MS,

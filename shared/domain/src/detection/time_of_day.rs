@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
 use super::mean::Mean;
 use super::statistic::{Observed, Sample, Statistic};
-
-const DAY_MS: i64 = 86_400_000;
+use crate::MS_PER_DAY;
 
 /// The half hours of a day, in three parts: serde supports arrays of up to 32.
 const SLOTS: usize = 48;
@@ -62,7 +61,7 @@ impl TimeOfDay {
 
 impl Statistic for TimeOfDay {
     fn measure(&mut self, sample: &Sample) -> f32 {
-        let slot_number = sample.timestamp_ms.rem_euclid(DAY_MS) / (DAY_MS / 48);
+        let slot_number = sample.timestamp_ms.rem_euclid(MS_PER_DAY) / (MS_PER_DAY / 48);
         let slot_number = u8::try_from(slot_number).unwrap_or_default();
         let at = usize::from(slot_number);
         if self.current != slot_number + 1 {

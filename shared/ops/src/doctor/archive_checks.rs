@@ -1,9 +1,11 @@
 //! The archive: its files, whether SQL answers on them, and backups.
 
-use super::check_line::{CheckLine, Place, Seen};
+use domain::count_of;
+
+use super::check_line::{CheckLine, Deployment, Seen};
 use super::observations::{BackupAge, Files, SqlAnswer};
 use super::stream_checks::START;
-use crate::text::{count_of, duration};
+use crate::text::duration;
 
 const FILES: &str = "archive";
 const SQL: &str = "sql";
@@ -23,7 +25,7 @@ const BACKUP_MS_MAX: i64 = 7 * 24 * 60 * 60_000;
 
 /// Whether files arrive every five minutes.
 #[must_use]
-pub fn files(place: &Place, seen: &Seen<Files>) -> CheckLine {
+pub fn files(place: &Deployment, seen: &Seen<Files>) -> CheckLine {
     CheckLine::of(FILES, seen, |it| {
         let newest = match (it.newest_age_ms, it.waiting) {
             (Some(age_ms), _) => format!("newest file {} ago, ", duration(age_ms)),
@@ -57,7 +59,7 @@ pub fn files(place: &Place, seen: &Seen<Files>) -> CheckLine {
 
 /// Whether SQL answers. The inner error is what the statement failed with.
 #[must_use]
-pub fn sql(place: &Place, seen: &Seen<Result<SqlAnswer, String>>) -> CheckLine {
+pub fn sql(place: &Deployment, seen: &Seen<Result<SqlAnswer, String>>) -> CheckLine {
     CheckLine::of(SQL, seen, |answer| match answer {
         Ok(it) => {
             let evidence = format!(
@@ -87,9 +89,9 @@ pub fn sql(place: &Place, seen: &Seen<Result<SqlAnswer, String>>) -> CheckLine {
 
 /// Whether there is a recent backup.
 #[must_use]
-pub fn backups(place: &Place, seen: &Seen<BackupAge>) -> CheckLine {
+pub fn backups(place: &Deployment, seen: &Seen<BackupAge>) -> CheckLine {
     CheckLine::of(BACKUPS, seen, |it| {
-        let advice = place.own(
+        let advice = place.own_advice(
             "`tickctl backup --to $URL`, and copy it to another disk",
             "`cp -a $DIR COPY` to another disk, while no process runs",
         );
@@ -118,15 +120,8 @@ pub fn backups(place: &Place, seen: &Seen<BackupAge>) -> CheckLine {
 #[cfg(test)]
 mod tests {
     use super::super::check_line::CheckState::{Failed, Ok as Fine, Warning};
-    use super::super::tests::check;
+    use super::super::tests::{check, process};
     use super::*;
-
-    fn process() -> Place {
-        Place::Process {
-            url: "http://h:9".to_owned(),
-            data_dir: Some("/d".to_owned()),
-        }
-    }
 
     #[test]
     fn files_that_do_not_arrive_are_found() {
@@ -177,7 +172,7 @@ mod tests {
                 streamed,
             };
             let project = "prices".to_owned();
-            super::files(&Place::Aws { project }, &Ok(files))
+            super::files(&Deployment::Aws { project }, &Ok(files))
         };
         check(
             &aws(Some(300_000), 9),

@@ -56,7 +56,7 @@ pub type Seen<T> = Result<T, Unseen>;
 
 /// Where a tickstream runs: the commands of the advice depend on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Deployment {
     /// A process, on this machine or another one.
     Process {
         /// Its address.
@@ -76,7 +76,7 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl Deployment {
     /// The advice for this place: `$URL`, `$DIR`, `$ACCESS` (the option that selects the process or the folder) and
     /// `$PROJECT` stand for its own.
     pub(super) fn advice(&self, process: &str, folder: &str, aws: &str) -> String {
@@ -98,13 +98,13 @@ impl Place {
         }
     }
 
-    /// The advice of a check that only a project on AWS has.
-    pub(super) fn on_aws(&self, aws: &str) -> String {
-        self.advice(aws, aws, aws)
+    /// Advice that is the same wherever the check is made.
+    pub(super) fn same_advice(&self, text: &str) -> String {
+        self.advice(text, text, text)
     }
 
-    /// The advice of a check that only a tickstream of one's own has.
-    pub(super) fn own(&self, process: &str, folder: &str) -> String {
+    /// The advice of a check that no project on AWS has.
+    pub(super) fn own_advice(&self, process: &str, folder: &str) -> String {
         self.advice(process, folder, process)
     }
 }
@@ -218,29 +218,30 @@ mod tests {
 
     #[test]
     fn advice_is_a_command_for_this_place_and_no_other() {
-        let of = |place: Place| place.advice("a $URL $ACCESS $DIR", "b $ACCESS $DIR", "c $PROJECT");
+        let of =
+            |place: Deployment| place.advice("a $URL $ACCESS $DIR", "b $ACCESS $DIR", "c $PROJECT");
         let url = "http://h:9/stage".to_owned();
         let data_dir = Some("/srv/my data".to_owned());
         let expected = "a http://h:9/stage --server http://h:9/stage '/srv/my data'";
         assert_eq!(
-            of(Place::Process {
+            of(Deployment::Process {
                 url: url.clone(),
                 data_dir
             }),
             expected
         );
-        let elsewhere = of(Place::Process {
+        let elsewhere = of(Deployment::Process {
             url,
             data_dir: None,
         });
         assert!(elsewhere.ends_with(" DIR"), "{elsewhere}");
         let data_dir = "it's".to_owned();
         assert_eq!(
-            of(Place::Folder { data_dir }),
+            of(Deployment::Folder { data_dir }),
             r"b --data-dir 'it'\''s' 'it'\''s'"
         );
         let project = "prices".to_owned();
-        assert_eq!(of(Place::Aws { project }), "c prices");
+        assert_eq!(of(Deployment::Aws { project }), "c prices");
     }
 
     #[test]

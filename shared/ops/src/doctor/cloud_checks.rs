@@ -1,9 +1,10 @@
 //! What only a project on AWS has: alarms, quotas, queues, and a bill.
 
-use super::check_line::{CheckLine, Place, Seen, Unseen};
+use domain::count_of;
+
+use super::check_line::{CheckLine, Deployment, Seen, Unseen};
 use super::observations::{Cost, Queues, Throttles};
 use crate::ports::AlarmStates;
-use crate::text::count_of;
 
 const ALARMS: &str = "alarms";
 const COST: &str = "cost";
@@ -15,7 +16,7 @@ const BUDGET_PERCENT_WARNING: f64 = 80.0;
 
 /// Whether every alarm is there, evaluated and off.
 #[must_use]
-pub fn alarms(place: &Place, seen: &Seen<AlarmStates>) -> CheckLine {
+pub fn alarms(place: &Deployment, seen: &Seen<AlarmStates>) -> CheckLine {
     CheckLine::of(ALARMS, seen, |it| {
         let list = |names: &[String]| names.join(", ");
         let off = it.watched.saturating_sub(it.on.len() + it.undecided.len());
@@ -33,7 +34,7 @@ pub fn alarms(place: &Place, seen: &Seen<AlarmStates>) -> CheckLine {
                 names => format!("; missing: {}", list(names)),
             };
             let evidence = format!("{} exist{missing}", it.watched);
-            let advice = place.on_aws("`PROJECT=$PROJECT just deploy infra` deploys them");
+            let advice = place.same_advice("`PROJECT=$PROJECT just deploy infra` deploys them");
             return CheckLine::failed(ALARMS, evidence, advice);
         }
         if !it.unseen.is_empty() {
@@ -90,7 +91,7 @@ pub fn cost(seen: &Seen<Cost>) -> CheckLine {
 
 /// Whether a quota refuses requests.
 #[must_use]
-pub fn throttles(place: &Place, seen: &Seen<Throttles>) -> CheckLine {
+pub fn throttles(place: &Deployment, seen: &Seen<Throttles>) -> CheckLine {
     CheckLine::of(QUOTAS, seen, |it| {
         let evidence = format!(
             "refused by quotas: {}, {} to tables, {} of the stream",
@@ -110,13 +111,13 @@ pub fn throttles(place: &Place, seen: &Seen<Throttles>) -> CheckLine {
         } else {
             return CheckLine::ok(QUOTAS, evidence);
         };
-        CheckLine::warning(QUOTAS, evidence, place.on_aws(advice))
+        CheckLine::warning(QUOTAS, evidence, place.same_advice(advice))
     })
 }
 
 /// Whether everything that the stream refused has been offered again.
 #[must_use]
-pub fn queues(place: &Place, seen: &Seen<Queues>) -> CheckLine {
+pub fn queues(place: &Deployment, seen: &Seen<Queues>) -> CheckLine {
     CheckLine::of(REDRIVE, seen, |it| {
         let evidence = format!(
             "{} in the redrive queue, {} given up; {} of analytics given up",
@@ -127,15 +128,15 @@ pub fn queues(place: &Place, seen: &Seen<Queues>) -> CheckLine {
         if it.redrive_dlq > 0 {
             let advice = "`tickctl requeue redrive --aws --project $PROJECT` shows them, and with --apply offers them again: \
                           docs/runbooks/redrive-dlq.md";
-            CheckLine::failed(REDRIVE, evidence, place.on_aws(advice))
+            CheckLine::failed(REDRIVE, evidence, place.same_advice(advice))
         } else if it.analytics_failed > 0 {
             let advice = "`tickctl requeue analytics --aws --project $PROJECT` shows them, and with --apply appends their \
                           records again: docs/runbooks/analytics-failed.md";
-            CheckLine::failed(REDRIVE, evidence, place.on_aws(advice))
+            CheckLine::failed(REDRIVE, evidence, place.same_advice(advice))
         } else if it.redrive > 0 {
             let advice = "they are offered again within 200 s; if they stay, `aws logs filter-log-events --log-group-name \
                           /aws/lambda/$PROJECT-redrive` says why: docs/runbooks/redrive-age.md";
-            CheckLine::warning(REDRIVE, evidence, place.on_aws(advice))
+            CheckLine::warning(REDRIVE, evidence, place.same_advice(advice))
         } else {
             CheckLine::ok(REDRIVE, evidence)
         }
@@ -145,14 +146,8 @@ pub fn queues(place: &Place, seen: &Seen<Queues>) -> CheckLine {
 #[cfg(test)]
 mod tests {
     use super::super::check_line::CheckState::{Failed, NotSeen, Ok as Fine, Warning};
-    use super::super::tests::check;
+    use super::super::tests::{aws, check};
     use super::*;
-
-    fn aws() -> Place {
-        Place::Aws {
-            project: "prices".to_owned(),
-        }
-    }
 
     #[test]
     fn an_alarm_that_is_on_or_missing_is_found() {

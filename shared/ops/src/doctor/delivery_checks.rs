@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::check_line::{CheckLine, Place, Seen, percent};
+use domain::count_of;
+
+use super::check_line::{CheckLine, Deployment, Seen, percent};
 use super::observations::{Broadcasts, Quarantined, Traffic, TrafficPeriods};
 use super::stream_checks::START;
-use crate::text::{count_of, duration};
+use crate::text::duration;
 
 const ERRORS: &str = "errors";
 const WRITES: &str = "writes";
@@ -26,7 +28,7 @@ const FEED_MS_MAX: i64 = 60_000;
 
 /// Whether there are no more errors than before.
 #[must_use]
-pub fn errors(place: &Place, seen: &Seen<TrafficPeriods>) -> CheckLine {
+pub fn errors(place: &Deployment, seen: &Seen<TrafficPeriods>) -> CheckLine {
     CheckLine::of(ERRORS, seen, |TrafficPeriods { recent, before }| {
         let (now, then) = (rejected_percent(recent), rejected_percent(before));
         let server_errors = recent.server_errors.unwrap_or_default();
@@ -77,7 +79,7 @@ fn per_hour(count: u64, traffic: &Traffic) -> u64 {
 
 /// Whether writes work: what shows it, or why they do not.
 #[must_use]
-pub fn writes(place: &Place, seen: &Seen<Result<String, String>>) -> CheckLine {
+pub fn writes(place: &Deployment, seen: &Seen<Result<String, String>>) -> CheckLine {
     CheckLine::of(WRITES, seen, |probe| match probe {
         Ok(evidence) => CheckLine::ok(WRITES, evidence.clone()),
         Err(why) => {
@@ -95,7 +97,7 @@ pub fn writes(place: &Place, seen: &Seen<Result<String, String>>) -> CheckLine {
 
 /// Whether the live feed is sent as before.
 #[must_use]
-pub fn broadcasts(place: &Place, seen: &Seen<Broadcasts>) -> CheckLine {
+pub fn broadcasts(place: &Deployment, seen: &Seen<Broadcasts>) -> CheckLine {
     CheckLine::of(BROADCASTS, seen, |it| {
         let readers = it.readers.map_or_else(
             || "readers not counted".to_owned(),
@@ -125,7 +127,7 @@ pub fn broadcasts(place: &Place, seen: &Seen<Broadcasts>) -> CheckLine {
 
 /// What was malformed lately, by reason.
 #[must_use]
-pub fn quarantine(place: &Place, seen: &Seen<Quarantined>) -> CheckLine {
+pub fn quarantine(place: &Deployment, seen: &Seen<Quarantined>) -> CheckLine {
     CheckLine::of(QUARANTINE, seen, |it| {
         let kept = it
             .total
@@ -141,7 +143,7 @@ pub fn quarantine(place: &Place, seen: &Seen<Quarantined>) -> CheckLine {
         );
         let list = "`tickctl quarantine list $ACCESS --reason unprocessable` shows them; they are a defect: report them, and \
                     replay them after an update";
-        let advice = place.own(list, list);
+        let advice = place.same_advice(list);
         CheckLine::warning(QUARANTINE, evidence, advice)
     })
 }
@@ -164,15 +166,8 @@ pub fn by_reason(counts: &BTreeMap<String, u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::check_line::CheckState::{Failed, Ok as Fine, Warning};
-    use super::super::tests::check;
+    use super::super::tests::{check, process};
     use super::*;
-
-    fn process() -> Place {
-        Place::Process {
-            url: "http://h:9".to_owned(),
-            data_dir: None,
-        }
-    }
 
     fn traffic(seconds: u64, received: u64, rejected: u64, server_errors: u64) -> Traffic {
         Traffic {
@@ -231,7 +226,7 @@ mod tests {
 
     #[test]
     fn writes_that_fail_are_found() {
-        let place = Place::Aws {
+        let place = Deployment::Aws {
             project: "prices".to_owned(),
         };
         let confirmed = Ok(Ok("confirmed in 12 ms".to_owned()));

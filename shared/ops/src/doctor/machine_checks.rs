@@ -1,9 +1,11 @@
 //! What a tickstream runs on: its process, clocks, disk, versions, and the certificate of its address.
 
-use super::check_line::{CheckLine, Place, Seen, Unseen};
+use domain::count_of;
+
+use super::check_line::{CheckLine, Deployment, Seen, Unseen};
 use super::observations::{Certificate, Clocks, Disk, Versions};
 use super::stream_checks::START;
-use crate::text::{count_of, duration};
+use crate::text::duration;
 
 const PROCESS: &str = "process";
 const CLOCKS: &str = "clocks";
@@ -32,7 +34,7 @@ const CERTIFICATE_DAYS_MIN: u32 = 14;
 
 /// Whether the process runs: its address, its id and how long it has run.
 #[must_use]
-pub fn process(place: &Place, running: Option<(&str, u32, i64)>) -> CheckLine {
+pub fn process(place: &Deployment, running: Option<(&str, u32, i64)>) -> CheckLine {
     match running {
         Some((url, pid, uptime_ms)) => {
             let evidence = format!("{url}, process {pid}, up for {}", duration(uptime_ms));
@@ -41,7 +43,7 @@ pub fn process(place: &Place, running: Option<(&str, u32, i64)>) -> CheckLine {
         None => CheckLine::failed(
             PROCESS,
             "no process has the data folder open, so nothing is received; the store itself was looked at",
-            place.own("start tickstream", START),
+            place.own_advice("start tickstream", START),
         ),
     }
 }
@@ -65,7 +67,7 @@ pub fn process_unseen(fails: bool, why: &str) -> CheckLine {
 
 /// Whether the clocks agree, and event times are not ahead of them.
 #[must_use]
-pub fn clocks(place: &Place, seen: &Seen<Clocks>) -> CheckLine {
+pub fn clocks(place: &Deployment, seen: &Seen<Clocks>) -> CheckLine {
     CheckLine::of(CLOCKS, seen, |it| {
         let events = match it.event_ahead_ms {
             None => String::new(),
@@ -91,7 +93,7 @@ pub fn clocks(place: &Place, seen: &Seen<Clocks>) -> CheckLine {
         } else if off_ms > AHEAD_MS_MAX {
             CheckLine::warning(CLOCKS, evidence, advice)
         } else if it.event_ahead_ms.is_some_and(|ms| ms > EVENT_AHEAD_MS_MAX) {
-            let advice = place.own(
+            let advice = place.own_advice(
                 "a provider's clock or unit of time is wrong: `curl -s $URL/api/tokens` has the latest ticks with their \
                  sources",
                 START,
@@ -105,7 +107,7 @@ pub fn clocks(place: &Place, seen: &Seen<Clocks>) -> CheckLine {
 
 /// Whether the disk has room.
 #[must_use]
-pub fn disk(place: &Place, seen: &Seen<Disk>) -> CheckLine {
+pub fn disk(place: &Deployment, seen: &Seen<Disk>) -> CheckLine {
     CheckLine::of(DISK, seen, |it| {
         let mb = |bytes: u64| bytes / 1_000_000;
         let evidence = format!(
@@ -122,7 +124,7 @@ pub fn disk(place: &Place, seen: &Seen<Disk>) -> CheckLine {
         );
         let room = "make room: old backups (the line `backups` has their folder), fewer --retention-days, `tickctl \
                     compact --data-dir $DIR` for the archive";
-        let advice = place.own(room, room);
+        let advice = place.same_advice(room);
         let min_bytes = it.min_free_bytes.unwrap_or_default();
         if it.free_bytes < min_bytes {
             CheckLine::failed(DISK, evidence, advice)
@@ -136,7 +138,7 @@ pub fn disk(place: &Place, seen: &Seen<Disk>) -> CheckLine {
 
 /// Whether this tool and what it looks at are of the same version.
 #[must_use]
-pub fn versions(place: &Place, seen: &Seen<Versions>) -> CheckLine {
+pub fn versions(place: &Deployment, seen: &Seen<Versions>) -> CheckLine {
     CheckLine::of(VERSIONS, seen, |it| {
         let code = it.code_sha256.as_ref().map_or_else(String::new, |hash| {
             let short: String = hash.chars().take(12).collect();
@@ -189,22 +191,15 @@ pub fn certificate(seen: &Seen<Certificate>) -> CheckLine {
 #[cfg(test)]
 mod tests {
     use super::super::check_line::CheckState::{Failed, NotSeen, Ok as Fine, Warning};
-    use super::super::tests::check;
+    use super::super::tests::{check, process};
     use super::*;
-
-    fn place() -> Place {
-        Place::Process {
-            url: "http://h:9".to_owned(),
-            data_dir: Some("/srv/data".to_owned()),
-        }
-    }
 
     #[test]
     fn a_process_that_does_not_run_or_answer_is_found() {
-        let folder = Place::Folder {
+        let folder = Deployment::Folder {
             data_dir: "/srv/data".to_owned(),
         };
-        let up = super::process(&place(), Some(("http://127.0.0.1:8080", 7, 60_000)));
+        let up = super::process(&process(), Some(("http://127.0.0.1:8080", 7, 60_000)));
         check(
             &up,
             Fine,
@@ -231,7 +226,7 @@ mod tests {
                 within_ms,
                 event_ahead_ms,
             };
-            super::clocks(&place(), &Ok(clocks))
+            super::clocks(&process(), &Ok(clocks))
         };
         check(
             &line(-1_500, 10, Some(900)),
@@ -264,7 +259,7 @@ mod tests {
                 min_free_bytes,
                 store_bytes: 70_000_000,
             };
-            super::disk(&place(), &Ok(disk))
+            super::disk(&process(), &Ok(disk))
         };
         let line = |free_bytes| of(free_bytes, Some(256_000_000));
         check(
@@ -296,7 +291,7 @@ mod tests {
     fn another_version_is_found() {
         let line = |running: &str| {
             super::versions(
-                &place(),
+                &process(),
                 &Ok(Versions {
                     tool: "0.1.0".to_owned(),
                     running: running.to_owned(),

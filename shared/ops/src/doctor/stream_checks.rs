@@ -1,8 +1,10 @@
 //! The stream: what goes in, who reads it, and whether the counters reconcile.
 
-use super::check_line::{CheckLine, Place, Seen, percent};
+use domain::count_of;
+
+use super::check_line::{CheckLine, Deployment, Seen, percent};
 use super::observations::{Backlog, ConsumerLag, Ledger, Receiving};
-use crate::text::{count_of, duration};
+use crate::text::duration;
 
 const STREAM: &str = "stream";
 const LAG: &str = "lag";
@@ -24,7 +26,7 @@ const COUNTED_PERCENT_MIN: f64 = 95.0;
 
 /// Whether the ticks of the cohort go to the stream.
 #[must_use]
-pub fn receiving(place: &Place, seen: &Seen<Receiving>) -> CheckLine {
+pub fn receiving(place: &Deployment, seen: &Seen<Receiving>) -> CheckLine {
     CheckLine::of(STREAM, seen, |it| {
         let (recent, share) = (&it.recent, it.share_percent);
         let period = duration(
@@ -75,7 +77,7 @@ pub fn receiving(place: &Place, seen: &Seen<Receiving>) -> CheckLine {
 
 /// How far the readers of the stream are behind.
 #[must_use]
-pub fn lag(place: &Place, seen: &Seen<Vec<ConsumerLag>>) -> CheckLine {
+pub fn lag(place: &Deployment, seen: &Seen<Vec<ConsumerLag>>) -> CheckLine {
     CheckLine::of(LAG, seen, |consumers| {
         let texts: Vec<String> = consumers.iter().map(lag_text).collect();
         let evidence = texts.join("; ");
@@ -116,7 +118,7 @@ fn lag_text(it: &ConsumerLag) -> String {
 
 /// Whether every entry is accounted for.
 #[must_use]
-pub fn ledger(place: &Place, seen: &Seen<Ledger>) -> CheckLine {
+pub fn ledger(place: &Deployment, seen: &Seen<Ledger>) -> CheckLine {
     CheckLine::of(LEDGER, seen, |it| {
         let evidence = format!(
             "received {} = stored {} + duplicate {} + rejected {} + ignored {}, difference {}",
@@ -138,7 +140,7 @@ pub fn ledger(place: &Place, seen: &Seen<Ledger>) -> CheckLine {
 
 /// Whether what is stored is also offered to the stream.
 #[must_use]
-pub fn outbox(place: &Place, seen: &Seen<Backlog>) -> CheckLine {
+pub fn outbox(place: &Deployment, seen: &Seen<Backlog>) -> CheckLine {
     CheckLine::of(OUTBOX, seen, |it| {
         let evidence = format!(
             "{} of unfinished deliveries, at least {} all the last minute",
@@ -148,7 +150,7 @@ pub fn outbox(place: &Place, seen: &Seen<Backlog>) -> CheckLine {
         if it.pending_min == 0 {
             return CheckLine::ok(OUTBOX, evidence);
         }
-        let advice = place.own(
+        let advice = place.own_advice(
             "the outbox is drained every 10 s, so see the log for why it is not",
             START,
         );
@@ -160,21 +162,8 @@ pub fn outbox(place: &Place, seen: &Seen<Backlog>) -> CheckLine {
 mod tests {
     use super::super::check_line::CheckState::{Failed, Ok as Fine, Warning};
     use super::super::observations::Traffic;
-    use super::super::tests::check;
+    use super::super::tests::{aws, check, process};
     use super::*;
-
-    fn process() -> Place {
-        Place::Process {
-            url: "http://h:9".to_owned(),
-            data_dir: None,
-        }
-    }
-
-    fn aws() -> Place {
-        Place::Aws {
-            project: "prices".to_owned(),
-        }
-    }
 
     #[test]
     fn a_stream_that_does_not_receive_the_cohort_is_found() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::check_line::{CheckLine, CheckState, Place};
+use super::check_line::{CheckLine, CheckState, Deployment};
 use super::observations::{
     Backlog, BackupAge, Broadcasts, Clocks, ConsumerLag, Disk, Files, Ledger, Quarantined, Queues,
     Receiving, SqlAnswer, Throttles, Traffic, TrafficPeriods, Versions,
@@ -21,8 +21,23 @@ pub(super) fn check(line: &CheckLine, state: CheckState, evidence: &str, advice:
     }
 }
 
+/// A process on this machine.
+pub(super) fn process() -> Deployment {
+    Deployment::Process {
+        url: "http://h:9".to_owned(),
+        data_dir: Some("/srv/data".to_owned()),
+    }
+}
+
+/// A project.
+pub(super) fn aws() -> Deployment {
+    Deployment::Aws {
+        project: "prices".to_owned(),
+    }
+}
+
 /// Lines with advice, of each check that a place has.
-fn lines_with_advice(place: &Place) -> Vec<CheckLine> {
+fn lines_with_advice(place: &Deployment) -> Vec<CheckLine> {
     let traffic = |received, streamed, rejected| Traffic {
         seconds: 300,
         received,
@@ -96,7 +111,7 @@ fn lines_with_advice(place: &Place) -> Vec<CheckLine> {
         super::ledger(place, &Ok(ledger)),
         super::versions(place, &Ok(versions)),
     ];
-    if matches!(place, Place::Aws { .. }) {
+    if matches!(place, Deployment::Aws { .. }) {
         let queues = |redrive, redrive_dlq, analytics_failed| {
             let queues = Queues {
                 redrive,
@@ -163,17 +178,12 @@ const ACTING: [&str; 6] = ["tickctl", "ticksql", "tickstream", "curl", "aws", "j
 
 #[test]
 fn no_command_of_an_advice_acts_on_another_tickstream() {
-    let (url, data_dir) = ("http://h:9".to_owned(), "/srv/data".to_owned());
-    let project = "prices".to_owned();
-    let process = Place::Process {
-        url,
-        data_dir: Some(data_dir.clone()),
-    };
+    let data_dir = "/srv/data".to_owned();
     for (place, own) in [
-        (process, &["http://h:9", "/srv/data"][..]),
-        (Place::Folder { data_dir }, &["/srv/data"]),
+        (process(), &["http://h:9", "/srv/data"][..]),
+        (Deployment::Folder { data_dir }, &["/srv/data"]),
         // Limits are the account's.
-        (Place::Aws { project }, &["prices", "get-account-settings"]),
+        (aws(), &["prices", "get-account-settings"]),
     ] {
         let mut commands = 0;
         for line in lines_with_advice(&place) {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use domain::count_of;
 use serde::{Deserialize, Serialize};
 
 use super::places::Place;
 use super::record::FieldDifference;
-use crate::text::count_of;
 
 /// The most examples of each kind that a proof has.
 pub const EXAMPLES_MAX: usize = 10;

@@ -2,16 +2,14 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
+use app::pace::{WasStopped, next_or_stopped};
 use app::ports::PortError;
-use app::read_back::{ArchivedTick, Page, Pages, ReceiptRange, StoredTick, Unseen};
+use app::read_back::{ArchivedTick, Page, Pages, ReceiptRange, StoredTick, UnseenPart};
 use app::utc_days::day_of;
 use domain::Tick;
-use futures_util::StreamExt as _;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
 
 use super::compare::{Due, Rules, Sight};
 use super::names::Names;
@@ -21,9 +19,6 @@ use super::request::days_of;
 use super::runs::{Part, Runs};
 use super::sample::Sample;
 use super::{DueAfter, Phase, Progress, Verify, VerifyError};
-
-/// How often it is looked whether to stop, while a place sends nothing.
-const STOP_LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A page on its way to the thread that divides its records.
 pub(super) enum Read {
@@ -35,12 +30,12 @@ pub(super) enum Read {
 }
 
 /// What was read of a place.
-struct Seen {
+struct PlaceRead {
     sight: Sight,
     unseen: Vec<String>,
 }
 
-impl Seen {
+impl PlaceRead {
     const ALL: Self = Self {
         sight: Sight::CLEAR,
         unseen: Vec::new(),
@@ -55,8 +50,11 @@ impl Seen {
 }
 
 impl Verify<'_> {
-    /// Reads the three places. The archive comes last, since the store's ticks say which days it must have. What is on
-    /// its way to a place is read before that place, so that a tick that arrives meanwhile is not taken for a missing one.
+    /// Reads the three places. The archive comes last, since the store's ticks say which days it must have.
+    ///
+    /// Where it is known what is on its way, the store is read before that, and the stream after it: a tick that the
+    /// store had was then either on its way or in the stream already, however late its delivery. In another order, a tick
+    /// that is stored and appended meanwhile looks missing, and a repair would append it a second time.
     pub(super) async fn read(
         &self,
         range: ReceiptRange,
@@ -66,7 +64,6 @@ impl Verify<'_> {
         let places = &self.places;
         let done = AtomicU64::new(0);
         let mut days = days_of(range);
-        let for_stream = self.pending(Place::Stream, range, &done, &pages).await?;
         let stored = self.drain(
             Phase::StoreAndStream,
             places.store.stored(range),
@@ -78,16 +75,20 @@ impl Verify<'_> {
                 Read::Stored(ticks)
             },
         );
-        let streamed = self.drain(
-            Phase::StoreAndStream,
-            places.stream.streamed(range),
-            &done,
-            &pages,
-            Read::Streamed,
-        );
-        let (stored, streamed) = tokio::join!(stored, streamed);
+        let streamed = async {
+            let for_stream = self.pending(Place::Stream, range, &done, &pages).await?;
+            // Reading begins with this call.
+            let pages_of_stream = places.stream.streamed(range);
+            let phase = Phase::StoreAndStream;
+            let streamed = self.drain(phase, pages_of_stream, &done, &pages, Read::Streamed);
+            Ok(partly(Place::Stream, streamed.await?).and(for_stream))
+        };
+        let (stored, streamed) = match places.pending {
+            Some(_) => (stored.await, streamed.await),
+            None => tokio::join!(stored, streamed),
+        };
         let stored = stored?.map_err(VerifyError::Store)?;
-        let streamed = partly(Place::Stream, streamed?).and(for_stream);
+        let streamed: PlaceRead = streamed?;
         let for_archive = self.pending(Place::Archive, range, &done, &pages).await?;
         let done = AtomicU64::new(0);
         let archived = places.archive.archived(range, days);
@@ -115,9 +116,9 @@ impl Verify<'_> {
         range: ReceiptRange,
         done: &AtomicU64,
         pages: &mpsc::Sender<Read>,
-    ) -> Result<Seen, VerifyError> {
+    ) -> Result<PlaceRead, VerifyError> {
         let Some(pending) = self.places.pending else {
-            return Ok(Seen::ALL);
+            return Ok(PlaceRead::ALL);
         };
         let read = |ticks| Read::Pending(to, ticks);
         let phase = Phase::StoreAndStream;
@@ -134,25 +135,14 @@ impl Verify<'_> {
         done: &AtomicU64,
         pages: &mpsc::Sender<Read>,
         mut read: impl FnMut(Vec<T>) -> Read,
-    ) -> Result<Result<Seen, PortError>, VerifyError> {
-        let mut seen = Seen::ALL;
-        // A place may work for minutes without sending a page.
-        let mut look = tokio::time::interval(STOP_LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ) -> Result<Result<PlaceRead, PortError>, VerifyError> {
+        let mut seen = PlaceRead::ALL;
+        let stopped = || self.watch.stopped();
         loop {
-            let page = tokio::select! {
-                page = from.next() => page,
-                _ = look.tick() => match self.watch.stopped() {
-                    true => return Err(VerifyError::Stopped),
-                    false => continue,
-                },
-            };
-            let Some(page) = page else {
+            let next = next_or_stopped(&mut from, &stopped).await;
+            let Some(page) = next.map_err(|WasStopped| VerifyError::Stopped)? else {
                 return Ok(Ok(seen));
             };
-            if self.watch.stopped() {
-                return Err(VerifyError::Stopped);
-            }
             match page {
                 Ok(Page::Ticks(ticks)) => {
                     let count = ticks.len() as u64;
@@ -164,7 +154,7 @@ impl Verify<'_> {
                     let of = None;
                     self.watch.progress(Progress { phase, done, of });
                 }
-                Ok(Page::Unseen(Unseen { before_ms, what })) => {
+                Ok(Page::Unseen(UnseenPart { before_ms, what })) => {
                     seen.sight = seen.sight.without(before_ms);
                     seen.unseen.push(what);
                 }
@@ -228,8 +218,8 @@ pub(super) fn divide(
 }
 
 /// A place that could be read in part, or not at all.
-fn partly(place: Place, seen: Result<Seen, PortError>) -> Seen {
-    seen.unwrap_or_else(|error| Seen {
+fn partly(place: Place, seen: Result<PlaceRead, PortError>) -> PlaceRead {
+    seen.unwrap_or_else(|error| PlaceRead {
         sight: Sight::NONE,
         unseen: vec![format!(
             "the {} could not be read: {error}: {}",

@@ -60,12 +60,6 @@ impl DueAfter {
     }
 }
 
-impl Default for DueAfter {
-    fn default() -> Self {
-        Self::HERE
-    }
-}
-
 /// What to compare, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -93,17 +87,23 @@ fn all() -> u32 {
 }
 
 impl VerifyRequest {
-    /// The range that is compared if it begins now.
+    /// When ticks are due: as requested, or as the places' writers are set.
+    #[must_use]
+    pub fn due_after(&self, as_set: DueAfter) -> DueAfter {
+        self.due_after.unwrap_or(as_set)
+    }
+
+    /// The range that is compared if it begins now, with when ticks are due.
     ///
     /// # Errors
     /// [`VerifyError::Future`] and [`VerifyError::Empty`].
-    pub fn range(&self, now_ms: i64) -> Result<ReceiptRange, VerifyError> {
+    pub fn range(&self, now_ms: i64, due_after: DueAfter) -> Result<ReceiptRange, VerifyError> {
         if self.to_ms > now_ms {
             return Err(VerifyError::Future {
                 ahead_s: (self.to_ms - now_ms).div_euclid(1_000) + 1,
             });
         }
-        let stored_ms = self.due_after.unwrap_or_default().stored_ms;
+        let stored_ms = due_after.stored_ms;
         let to_ms = self.to_ms.min(now_ms.saturating_sub(stored_ms));
         if self.from_ms >= to_ms {
             return Err(VerifyError::Empty {

@@ -6,7 +6,7 @@ mod not_seen;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
-use app::read_back::{StoredTick, Unseen};
+use app::read_back::{StoredTick, UnseenPart};
 use domain::{Price, TickId};
 use rust_decimal::Decimal;
 use testkit::ticks::{START_MS, tick};

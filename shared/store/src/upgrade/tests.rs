@@ -1,4 +1,5 @@
 use app::ports::{Outbox as _, OutboxId, PutOutcome, TickStore as _};
+use domain::MS_PER_DAY;
 use tempfile::TempDir;
 use testkit::ticks::{START_MS, in_cohort, tick, ticks};
 
@@ -75,7 +76,7 @@ async fn upgrading_a_folder_neither_loses_nor_duplicates_ticks() {
     let store = open(&folder);
     let mut made = ticks(&["BTC", "ETH"], 10);
     for (tick, day) in made.iter_mut().zip((0..5).cycle()) {
-        tick.ingested_at_ms += day * day::DAY_MS;
+        tick.ingested_at_ms += day * MS_PER_DAY;
     }
     store.put(&in_cohort(&made)).await.unwrap();
     let mut arrival = in_cohort([&tick("MINT", 3)]);
@@ -106,7 +107,7 @@ async fn upgrading_a_folder_neither_loses_nor_duplicates_ticks() {
     let id = store.put(&in_cohort([&new])).await.unwrap().outbox_id;
     assert_eq!(id, Some(OutboxId(3)));
     // Retention goes by the days of receipt.
-    let before_ms = START_MS + 3 * day::DAY_MS;
+    let before_ms = START_MS + 3 * MS_PER_DAY;
     let swept = store
         .sweep(before_ms, crate::retention::StreamRetention::ALL, &[])
         .await

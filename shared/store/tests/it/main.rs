@@ -11,6 +11,7 @@ mod outbox;
 mod poison;
 mod retention;
 mod verify;
+mod verify_under_traffic;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -23,7 +23,7 @@ use crate::{open, refs, whole_stream};
 const HOUR_MS: i64 = 60 * 60 * 1_000;
 
 /// Long after all ticks.
-const NOW_MS: i64 = START_MS + 24 * HOUR_MS;
+pub(crate) const NOW_MS: i64 = START_MS + 24 * HOUR_MS;
 
 struct Now;
 
@@ -33,7 +33,7 @@ impl Clock for Now {
     }
 }
 
-struct Quiet;
+pub(crate) struct Quiet;
 
 impl Watch for Quiet {
     fn progress(&self, _: Progress) {}
@@ -42,22 +42,24 @@ impl Watch for Quiet {
     }
 }
 
-fn comparison(store: &EmbeddedStore, folder: &TempDir) -> LocalVerify {
-    let due_after = DueAfter {
-        stored_ms: 0,
-        streamed_ms: 0,
-        archived_ms: 0,
-    };
-    LocalVerify::new(store.clone(), folder.path(), due_after)
+/// Every tick is due where it belongs.
+pub(crate) const DUE_AT_ONCE: DueAfter = DueAfter {
+    stored_ms: 0,
+    streamed_ms: 0,
+    archived_ms: 0,
+};
+
+pub(crate) fn comparison(store: &EmbeddedStore, folder: &TempDir) -> LocalVerify {
+    LocalVerify::new(store.clone(), folder.path(), DUE_AT_ONCE)
 }
 
 /// Completes a delivery, so that nothing waits in the outbox.
-async fn settle(store: &EmbeddedStore, outbox_id: Option<OutboxId>) {
+pub(crate) async fn settle(store: &EmbeddedStore, outbox_id: Option<OutboxId>) {
     let settled = LedgerWriter::commit(store, outbox_id, LedgerEntry::default());
     settled.await.unwrap();
 }
 
-async fn verify(store: &EmbeddedStore, folder: &TempDir, repair: bool) -> Proof {
+pub(crate) async fn verify(store: &EmbeddedStore, folder: &TempDir, repair: bool) -> Proof {
     let request = VerifyRequest {
         from_ms: START_MS,
         to_ms: NOW_MS,
@@ -70,7 +72,7 @@ async fn verify(store: &EmbeddedStore, folder: &TempDir, repair: bool) -> Proof 
     verify.run(&request, NOW_MS, &Quiet).await.unwrap()
 }
 
-async fn flush(store: &EmbeddedStore, folder: &TempDir) {
+pub(crate) async fn flush(store: &EmbeddedStore, folder: &TempDir) {
     let archive = Arc::new(Archive::open(folder.path()).unwrap());
     let archiver = Archiver::new(store.clone(), archive, Arc::new(Now));
     archiver.flush().await.unwrap();

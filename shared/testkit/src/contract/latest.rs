@@ -1,11 +1,9 @@
 //! The contract of the latest ticks.
 
 use app::ports::{LatestTicks, TickStore};
-use domain::{Tick, Token};
+use domain::{MS_PER_DAY, Tick, Token};
 
 use crate::ticks::{in_cohort, tick};
-
-const MS_PER_DAY: i64 = 86_400_000;
 
 /// The latest tick of each quote of a token is found, unless it is older than yesterday. `now_ms`
 /// is the time of the store's clock.

@@ -105,6 +105,19 @@ async fn listings(objects: &dyn Objects, scratch: &Path) {
             .collect();
         assert_eq!(listed(objects, prefix).await, expected, "`{prefix}`");
     }
+    for (of, expected) in [
+        ("", &["year=2026/"][..]),
+        ("year=2026/", &["year=2026/month=03/"]),
+        (
+            "year=2026/month=03/",
+            &["year=2026/month=03/day=07/", "year=2026/month=03/day=08/"],
+        ),
+        ("year=2026/month=03/day=07/", &[]),
+        ("year=2027/", &[]),
+    ] {
+        let folders = objects.folders(of).await.expect("a listing");
+        assert_eq!(folders, expected, "the folders of `{of}`");
+    }
     let names = names.map(str::to_owned);
     objects.delete(&names).await.expect("they are gone");
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use app::time_text::time_text;
 use archive::compaction::{
     CompactionError, DayFolder, DayPlan, DayReport, Files, Removed, Unreadable,
 };
 use chrono::{DateTime, NaiveDate, SecondsFormat};
-use ops::text::count_of;
+use domain::count_of;
 use serde::Serialize;
 
 use super::units::files;
@@ -224,11 +225,8 @@ impl Line {
             }
             Outcome::Unchanged | Outcome::Failed => return None,
         };
-        let until = self
-            .waiting_until_ms
-            .and_then(DateTime::from_timestamp_millis);
-        let waiting = until.map(|until| {
-            let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let waiting = self.waiting_until_ms.map(|until_ms| {
+            let until = time_text(until_ms);
             format!("; replaced files are kept until {until} for queries that read them")
         });
         let waiting = waiting.unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The totals of all days.
 
 use archive::compaction::Files;
-use ops::text::count_of;
+use domain::count_of;
 
 use super::day_report::{Line, Outcome};
 use super::units::files;

@@ -1,6 +1,6 @@
 //! Numbers of files and sizes as text.
 
-use ops::text::count_of;
+use domain::count_of;
 
 pub(super) fn files(count: usize, bytes: u64) -> String {
     format!("{}, {}", count_of(count as u64, "file"), size(bytes))

@@ -1,6 +1,6 @@
 //! The checks of a project on AWS.
 
-use ops::doctor::{self, CheckLine, CloudObservations, Place, Quarantined, Unseen};
+use ops::doctor::{self, CheckLine, CloudObservations, Deployment, Quarantined, Unseen};
 
 use super::DoctorArgs;
 use crate::observe::cloud_view::{self, CloudView};
@@ -36,7 +36,7 @@ pub(super) async fn look(
         certificate,
     );
     let cost = view.cost(args.budget, f64::from(args.tokens));
-    let place = Place::Aws {
+    let place = Deployment::Aws {
         project: args.project.name.clone(),
     };
     let mut lines = lines(&view, &place);
@@ -48,7 +48,7 @@ pub(super) async fn look(
     Ok(lines)
 }
 
-fn lines(view: &CloudView, place: &Place) -> Vec<CheckLine> {
+fn lines(view: &CloudView, place: &Deployment) -> Vec<CheckLine> {
     let quarantined = view.metrics(|it| Quarantined {
         recent: it.traffic().recent.rejected_by_reason,
         ..Quarantined::default()

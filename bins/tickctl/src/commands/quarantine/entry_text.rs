@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use app::quarantine_review::{EntryOutcome, QuarantineFilter, ReviewedEntry};
-use ops::text::count_of;
+use domain::count_of;
 
 use crate::moment::time_text;
 

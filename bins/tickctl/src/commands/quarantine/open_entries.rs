@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use app::quarantine_review::{QuarantineFilter, ReviewedEntry};
 
-use super::place::Place;
+use super::quarantine_access::QuarantineAccess;
 
 /// The entries of a request: the most that a server lists.
 const PAGE_ENTRIES: usize = 10_000;
@@ -28,7 +28,7 @@ impl OpenEntries {
     /// # Errors
     /// If the quarantine cannot be read.
     pub(super) async fn find(
-        place: &Place,
+        place: &QuarantineAccess,
         mut filter: QuarantineFilter,
         limit: usize,
     ) -> anyhow::Result<(Vec<ReviewedEntry>, u64)> {
@@ -47,7 +47,7 @@ impl OpenEntries {
                 if page.is_empty() {
                     bail!(
                         "more than {PAGE_ENTRIES} entries were received in the millisecond {oldest_ms}: use --to \
-                         {oldest_ms} for those before, or pass the names of entries"
+                         {oldest_ms} for those before, or pass the ids of entries"
                     );
                 }
             }

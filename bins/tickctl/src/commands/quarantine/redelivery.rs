@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use app::pace::{at_once, wait_for_turn};
 use app::ports::PortError;
 use app::quarantine_review::{
     EntryDelivery, EntryOutcome, QUARANTINED_HEADER, QuarantineReview, ReplayRecord, ReviewedEntry,
@@ -13,6 +14,7 @@ use app::quarantine_review::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use clap::{Args, value_parser};
+use domain::count_of;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
@@ -26,7 +28,7 @@ use crate::process::{BadInput, ProcessContext, print_line};
 use crate::server_client::ServerClient;
 use crate::target::{Secret, Target, parse_base};
 
-/// How many entries a request to a tickstream has.
+/// The most entries of a request to a tickstream; at a lower rate, those of a second.
 const IDS_PER_REQUEST: usize = 20;
 
 /// The most bytes of a webhook's response that are read.
@@ -108,10 +110,13 @@ impl Replayer<'_> {
     ) -> anyhow::Result<Summary> {
         let mut summary = Summary::default();
         let started = Instant::now();
-        // At a low rate, those of a second.
-        let at_once = IDS_PER_REQUEST.min(per_second_max.max(1) as usize);
-        for chunk in entries.chunks(at_once) {
-            if process.stop.is_cancelled() {
+        let stopped = || process.stop.is_cancelled();
+        for chunk in entries.chunks(at_once(per_second_max, IDS_PER_REQUEST)) {
+            let done = summary.replayed;
+            if wait_for_turn(started, done, per_second_max, &stopped)
+                .await
+                .is_err()
+            {
                 summary.stopped = true;
                 break;
             }
@@ -129,12 +134,6 @@ impl Replayer<'_> {
                     false => replayed_line(entry, &outcome),
                 })?;
             }
-            let due = summary.replayed as f64 / f64::from(per_second_max);
-            let due = started + Duration::from_secs_f64(due);
-            tokio::select! {
-                () = tokio::time::sleep_until(due) => {}
-                () = process.stop.cancelled() => {}
-            }
         }
         Ok(summary)
     }
@@ -151,9 +150,9 @@ async fn of_server(
     let replayed: Outcomes = replayed.await.map_err(|error| server.explain(error))?;
     if replayed.outcomes.len() != ids.len() {
         bail!(
-            "the server named {} outcomes of {} entries",
-            replayed.outcomes.len(),
-            ids.len()
+            "the server named {} of {}",
+            count_of(replayed.outcomes.len() as u64, "outcome"),
+            count_of(ids.len() as u64, "entry")
         );
     }
     Ok(replayed

@@ -1,7 +1,7 @@
 //! What `tickctl rebuild` prints.
 
 use app::candle_rebuild::{Difference, Figures, RebuildReport};
-use ops::text::count_of;
+use domain::count_of;
 
 use crate::moment::time_text;
 

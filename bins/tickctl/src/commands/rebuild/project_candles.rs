@@ -6,17 +6,15 @@ use app::rebuilt_blocks::RebuiltBlocks;
 use aws::dynamodb::CandleTable;
 use aws::dynamodb::candle_blocks::TIMEOUT;
 use aws::dynamodb::event_ticks::TicksByEventTime;
-use domain::FUTURE_TOLERANCE_MS;
+use domain::{FUTURE_TOLERANCE_MS, MS_PER_DAY};
 
 use super::{RebuildArgs, Wanted};
 use crate::moment::time_text;
-use crate::process::{BadInput, Unseen};
+use crate::process::{BadInput, ExitUnseen};
 
 /// Analytics stores a block when it is due, and each hour at the latest. What was received within this time may only be
 /// in its memory.
 const UNSTORED_MS: i64 = 2 * 60 * 60 * 1_000;
-
-const MS_PER_DAY: i64 = 86_400_000;
 
 /// The candles of a project, and the ticks that they are computed from.
 pub(super) struct ProjectCandles {
@@ -60,7 +58,7 @@ fn check(args: &RebuildArgs, wanted: &Wanted) -> anyhow::Result<()> {
     let first_ms =
         wanted.now_ms - (i64::from(args.retention_days) - 1) * MS_PER_DAY + FUTURE_TOLERANCE_MS;
     if wanted.from_ms < first_ms {
-        return Err(Unseen(format!(
+        return Err(ExitUnseen(format!(
             "ticks are kept for {} days (--retention-days), and those before {} may have been removed: use a later --from",
             args.retention_days,
             time_text(first_ms)

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{IsTerminal as _, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
+use domain::count_of;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
 use hyper::StatusCode;
-use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
-use ops::text::count_of;
+use indicatif::{HumanDuration, ProgressBar, ProgressState};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
@@ -24,6 +24,7 @@ use crate::client::{Answer, PostError, Webhook};
 use crate::delivery::{Undelivered, deliver};
 use crate::formats::{About, Format, ReadError};
 use crate::process::{BadInput, ProcessContext, print_line};
+use crate::spinner::{bar, spinner, style};
 use crate::target::Target;
 
 /// The most bad or rejected rows that are listed; all are counted.
@@ -198,7 +199,7 @@ impl Replay {
             summary.rows_done = last.place.number;
             self.bar.set_position(last.place.offset_bytes);
         }
-        self.bar.set_message(format!("{} ticks", summary.sent));
+        self.bar.set_message(count_of(summary.sent, "tick"));
     }
 
     /// Skips the row if requested; an unreadable file always ends the replay.
@@ -236,13 +237,10 @@ impl Replay {
         let rows = self.summary.rows_done;
         let continuation = match rows {
             0 => "nothing of this file was stored".to_owned(),
-            rows => format!(
-                "the first {} done; continue after that with --skip {rows}",
-                match rows {
-                    1 => "row is".to_owned(),
-                    rows => format!("{rows} rows are"),
-                }
-            ),
+            1 => "the first row is done; continue after that with --skip 1".to_owned(),
+            rows => {
+                format!("the first {rows} rows are done; continue after that with --skip {rows}")
+            }
         };
         // The type decides the exit code, so it is kept.
         match error.downcast::<BadInput>() {
@@ -292,18 +290,14 @@ fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, Option<u64>)> {
 }
 
 fn progress_bar(bytes_total: Option<u64>) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = match bytes_total {
-        Some(bytes) => (ProgressBar::new(bytes), "{wide_bar} {percent}% {msg}{left}"),
-        None => (ProgressBar::no_length(), "{spinner} {msg}, {elapsed}"),
+    let progress = match bytes_total {
+        Some(bytes) => {
+            let style = style("{wide_bar} {percent}% {msg}{left}");
+            bar(bytes, style.with_key("left", time_left))
+        }
+        None => spinner(),
     };
-    bar.enable_steady_tick(Duration::from_millis(200));
-    let style = ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key("left", time_left);
-    bar.with_style(style).with_message("reading the file")
+    progress.with_message("reading the file")
 }
 
 /// `, 12s left`, once it can be estimated.

@@ -11,7 +11,7 @@ use app::tick_replay::{
     replay_ticks,
 };
 use archive::{ArchiveReader, Folder, table_folder};
-use ops::text::count_of;
+use domain::count_of;
 use tempfile::TempDir;
 
 use super::ReplayArgs;
@@ -20,7 +20,7 @@ use super::range_text::text;
 use super::spool::SpooledTicks;
 use crate::data_access::{DataAccess, DataOptions, OpenStore};
 use crate::moment::{Moment, range_ms};
-use crate::process::{BadInput, ProcessContext, Unseen, print_line, selected_tokens};
+use crate::process::{BadInput, ExitUnseen, ProcessContext, print_line, selected_tokens};
 use crate::spinner::spinner;
 
 /// Why the stream of one machine is not a destination.
@@ -97,12 +97,12 @@ fn failure(report: &TickReplayReport) -> anyhow::Result<()> {
     }
     if report.is_empty() && report.unseen.is_empty() {
         let why = "there was nothing to replay: see above";
-        return Err(Unseen(why.to_owned()).into());
+        return Err(ExitUnseen(why.to_owned()).into());
     }
     let unread = report.unreadable + report.undecided;
     if !report.tokens_without_ticks.is_empty() || !report.unseen.is_empty() || unread > 0 {
         let why = "not all of the range could be seen, and what could was replayed: see above";
-        return Err(Unseen(why.to_owned()).into());
+        return Err(ExitUnseen(why.to_owned()).into());
     }
     Ok(())
 }

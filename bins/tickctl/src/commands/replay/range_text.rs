@@ -1,7 +1,7 @@
 //! What the replay of a range prints.
 
 use app::tick_replay::TickReplayReport;
-use ops::text::count_of;
+use domain::count_of;
 
 pub(super) fn text(report: &TickReplayReport, dry_run: bool, into: &str) -> String {
     let mut lines: Vec<String> = report

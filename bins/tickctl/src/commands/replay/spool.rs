@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 
 use anyhow::{Context as _, bail};
 use app::ports::PortError;
-use app::read_back::{Page, Pages, ReceiptRange, StoredTick, StoredTicks, Unseen};
+use app::read_back::{Page, Pages, ReceiptRange, StoredTick, StoredTicks, UnseenPart};
 use app::tick_replay::TickSelection;
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -124,7 +124,7 @@ impl StoredTicks for SpooledTicks {
             source,
         };
         let unseen = self.unseen.iter().map(|what| {
-            Ok(Page::Unseen(Unseen {
+            Ok(Page::Unseen(UnseenPart {
                 before_ms: None,
                 what: what.clone(),
             }))

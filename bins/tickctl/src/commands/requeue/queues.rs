@@ -13,7 +13,7 @@ use app::requeue_batches::StreamAgain;
 use aws::kinesis::KinesisStream;
 use aws::kinesis::shard_log::KinesisLog;
 use aws::sqs::dead_letters::{SourceQueue, SqsDeadLetters, queue_url};
-use ops::text::count_of;
+use domain::count_of;
 
 use super::report_text::{count_text, json, text};
 use super::{Kind, Queue, RequeueArgs};

@@ -1,7 +1,7 @@
 //! What `tickctl requeue` prints.
 
 use app::requeue::RequeueReport;
-use ops::text::count_of;
+use domain::count_of;
 use serde_json::{Value, json as object};
 
 use super::{Queue, RequeueArgs};

@@ -1,12 +1,11 @@
 //! The text of the flag, its changes, and the arrivals after a change.
 
-use chrono::{DateTime, SecondsFormat};
-use domain::Percentage;
+use app::time_text::time_text;
+use domain::{Percentage, count_of};
 use ops::flag_record::{FlagChange, FlagContent, FlagValue};
 use ops::ports::AlarmStates;
 use ops::rollout_controller::{Changed, DrainReport, StepReport};
 use ops::stage_gate::Stage;
-use ops::text::count_of;
 use runtime::printable::printable;
 
 pub(crate) fn flag_text(content: &FlagContent) -> String {
@@ -59,9 +58,7 @@ pub(crate) fn alarms_text(alarms: &AlarmStates) -> String {
 }
 
 pub(crate) fn change_text(change: &FlagChange) -> String {
-    let at = DateTime::from_timestamp_millis(change.at_ms).map_or_else(String::new, |at| {
-        at.to_rfc3339_opts(SecondsFormat::Secs, true)
-    });
+    let at = time_text(change.at_ms);
     let FlagChange {
         who, why, value, ..
     } = change;

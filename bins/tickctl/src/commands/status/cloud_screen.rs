@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ops::doctor::{self, CloudObservations, Place, Seen, Traffic};
+use ops::doctor::{self, CloudObservations, Deployment, Seen, Traffic};
 
 use super::screen::{evidence, row, share_seen};
 use crate::commands::rollout::text::{alarms_text, change_text, flag_text};
@@ -17,7 +17,7 @@ pub(super) fn text(
     view: &CloudView,
     reasons: Option<Seen<BTreeMap<String, u64>>>,
 ) -> String {
-    let place = Place::Aws {
+    let place = Deployment::Aws {
         project: project.to_owned(),
     };
     let traffic = view.metrics(|it| it.traffic().recent);

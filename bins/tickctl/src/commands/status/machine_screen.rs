@@ -1,8 +1,9 @@
 //! The screen of a tickstream on this machine, or at an address.
 
+use app::time_text::time_text;
 use ops::doctor::{self, Seen};
 
-use super::screen::{evidence, row, share_seen, time};
+use super::screen::{evidence, row, share_seen};
 use crate::observe::{MachineView, PastChange, RolloutView};
 
 /// How many changes are shown.
@@ -65,7 +66,7 @@ fn rate(seen: &Seen<f64>) -> Seen<String> {
 fn change(past: &PastChange) -> String {
     let text = format!(
         "{}  {}  {}: {}",
-        time(past.at_ms),
+        time_text(past.at_ms),
         share(past.use_kinesis, past.percentage),
         past.who,
         past.why

@@ -1,6 +1,5 @@
 //! Rows of a screen: a name, and what was seen or why it was not.
 
-use chrono::{DateTime, SecondsFormat};
 use ops::doctor::{CheckLine, Seen, Traffic};
 use runtime::printable::printable;
 
@@ -34,11 +33,4 @@ pub(super) fn share_seen(traffic: &Traffic) -> String {
         traffic.stored,
         traffic.seconds
     )
-}
-
-/// A time to the second, in UTC.
-pub(super) fn time(at_ms: i64) -> String {
-    DateTime::from_timestamp_millis(at_ms).map_or_else(String::new, |at| {
-        at.to_rfc3339_opts(SecondsFormat::Secs, true)
-    })
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ops::text::count_of;
+use domain::count_of;
 use ops::verify::{Counts, Example, Place, Proof, Verdict};
 
 use crate::moment::time_text;

@@ -1,7 +1,7 @@
 //! Shows how far a comparison is.
 
+use domain::count_of;
 use indicatif::ProgressBar;
-use ops::text::count_of;
 use ops::verify::{Phase, Progress, Watch};
 use tokio_util::sync::CancellationToken;
 

@@ -1,6 +1,7 @@
 //! Reads results by their time, latest first. Anomalies have a partition for each UTC day.
 
 use app::ports::PortError;
+use domain::MS_PER_DAY;
 
 use super::super::attributes::{Item, ItemError, PK, SK, sortable, text};
 use super::CandleTable;
@@ -14,8 +15,6 @@ const DAYS_MAX: i64 = 31;
 
 /// The most items of a result.
 const LIMIT_MAX: usize = 10_000;
-
-const MS_PER_DAY: i64 = 86_400_000;
 
 /// Sorts after every sort key with the same time: keys only have digits, letters and `#`.
 const AFTER_ALL: &str = "~";

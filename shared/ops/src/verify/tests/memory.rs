@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use app::ports::PortError;
 use app::read_back::{
     ArchivedTick, ArchivedTicks, Page, Pages, ReceiptRange, StoredTick, StoredTicks, StreamedTicks,
-    Unseen,
+    UnseenPart,
 };
 use app::utc_days::day_of;
 use async_trait::async_trait;
@@ -26,13 +26,16 @@ pub(super) struct Memory {
     pub(super) archived: Mutex<Vec<ArchivedTick>>,
     /// On their way to the stream, and to the archive.
     pub(super) pending: [Vec<Tick>; 2],
-    pub(super) stream_unseen: Option<Unseen>,
+    pub(super) stream_unseen: Option<UnseenPart>,
     pub(super) archive_error: bool,
     /// The archive never sends a page, and it is stopped then.
     pub(super) archive_hangs: Option<Arc<AtomicBool>>,
 }
 
-fn pages<T: Clone + Send>(ticks: &[T], unseen: Option<&Unseen>) -> Vec<Result<Page<T>, PortError>> {
+fn pages<T: Clone + Send>(
+    ticks: &[T],
+    unseen: Option<&UnseenPart>,
+) -> Vec<Result<Page<T>, PortError>> {
     let unseen = unseen.into_iter().map(|it| Ok(Page::Unseen(it.clone())));
     let ticks = ticks.chunks(100).map(|page| Ok(Page::Ticks(page.to_vec())));
     unseen.chain(ticks).collect()

@@ -89,7 +89,7 @@ async fn what_could_not_be_seen_is_neither_missing_nor_proven() {
     let mut memory = healthy(COUNT);
     memory.streamed.lock().unwrap().drain(..450);
     let trimmed = "the stream has no ticks received before 00:08:20";
-    memory.stream_unseen = Some(Unseen {
+    memory.stream_unseen = Some(UnseenPart {
         before_ms: Some(START_MS + 500_000),
         what: trimmed.to_owned(),
     });

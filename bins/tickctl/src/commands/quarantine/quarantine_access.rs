@@ -18,7 +18,7 @@ use crate::target::{Secret, parse_base};
 
 /// Where the quarantine is.
 #[derive(Debug, Args)]
-pub(super) struct PlaceOptions {
+pub(super) struct QuarantineOptions {
     /// The data folder of tickstream. If a process has it open, that process is asked, with the operators' token;
     /// otherwise its store is opened.
     #[arg(
@@ -45,7 +45,7 @@ pub(super) struct PlaceOptions {
 }
 
 /// A quarantine.
-pub(super) enum Place {
+pub(super) enum QuarantineAccess {
     Server(Box<ServerClient>),
     Store(OpenStore),
     #[cfg(feature = "aws")]
@@ -58,12 +58,12 @@ struct Listed {
     quarantine: Vec<ReviewedEntry>,
 }
 
-impl PlaceOptions {
-    pub(super) async fn open(&self) -> anyhow::Result<Place> {
+impl QuarantineOptions {
+    pub(super) async fn open(&self) -> anyhow::Result<QuarantineAccess> {
         #[cfg(feature = "aws")]
         if let Some(bucket) = &self.bucket {
             let objects = crate::quarantine_bucket::open(bucket).await?;
-            return Ok(Place::Bucket(Arc::new(objects)));
+            return Ok(QuarantineAccess::Bucket(Arc::new(objects)));
         }
         let options = DataOptions {
             data_dir: self.data_dir.clone(),
@@ -72,13 +72,13 @@ impl PlaceOptions {
             timeout: self.timeout,
         };
         Ok(match options.open().await? {
-            DataAccess::Server(server) => Place::Server(server),
-            DataAccess::Store(opened) => Place::Store(opened),
+            DataAccess::Server(server) => QuarantineAccess::Server(server),
+            DataAccess::Store(opened) => QuarantineAccess::Store(opened),
         })
     }
 }
 
-impl Place {
+impl QuarantineAccess {
     pub(super) async fn entries(
         &self,
         filter: &QuarantineFilter,
