@@ -124,7 +124,7 @@ pub(super) fn of_expr(expr: &Expr) -> Checked {
             ..
         } => {
             let instead = "compare with min and max of the subquery";
-            Err(here_only("`<> ANY` and `= ALL`", instead, span))
+            Err(here_only("`<> ANY` or `= ALL`", instead, span))
         }
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => match right.as_ref() {
             Expr::Subquery(_) => Ok(()),
