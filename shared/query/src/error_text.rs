@@ -27,6 +27,16 @@ const SPILL_LIMIT: &str = "The used disk space during the spilling process has e
 /// The engine's message for a subquery that it cannot make a join of.
 const NO_JOIN: &str = "Physical plan does not support logical expression";
 
+/// The engine's message if it lost the order of rows on the way: a column that UNION ALL makes of constants, one in each
+/// branch, counts as ordered within each, and a join around it takes that away.
+const NO_ORDER: &str = "does not satisfy order requirements";
+
+/// The engine's message for `power(0, -1)`.
+const POWER_OF_ZERO: &str = "zero raised to a negative power";
+
+/// The engine's message for a map with a repeated key.
+const REPEATED_KEY: &str = "map key must be unique";
+
 /// The engine's message for two results of one expression.
 const TWICE: &str = "Projections require unique expression names";
 
@@ -64,9 +74,22 @@ pub(crate) fn in_sql(message: &str) -> String {
             .to_owned();
     }
     if message.starts_with(NO_JOIN) {
-        return "this subquery, which refers to the statement around it, is not on this engine: \
-                write a join with a subquery that has GROUP BY"
+        return "this subquery or UNNEST, which refers to the statement around it, is not on this engine: \
+                write a join with a subquery that has GROUP BY, or UNNEST of an array that a table has"
             .to_owned();
+    }
+    if message.contains(NO_ORDER) {
+        return "this engine cannot order a join of UNION ALL of constants: write VALUES (…), (…) instead of it"
+            .to_owned();
+    }
+    if message.contains(POWER_OF_ZERO) {
+        return "0 to a negative power is Infinity on Athena, and not on this engine: \
+                write if(x = 0, infinity(), power(x, y))"
+            .to_owned();
+    }
+    if let Some((_, key)) = message.split_once(REPEATED_KEY) {
+        let key = key.rsplit(' ').next().unwrap_or_default();
+        return format!("the map has the key {key} twice: write GROUP BY the key first");
     }
     if message.starts_with(TWICE) {
         return "two results of one expression are not on this engine: name one of them, x AS y"
@@ -214,6 +237,23 @@ mod tests {
             "Failed to coerce arguments for 'sum'. No function matches the given name and argument types 'sum(Utf8View)'. You might need to add explicit type casts.\n\tCandidate functions:\n\tsum(x)",
             "the function does not take these types: sum(varchar)",
         );
+    }
+
+    #[test]
+    fn failures_of_the_engine_say_what_to_write() {
+        for (message, expected) in [
+            (
+                "Plan: [\"SortPreservingMergeExec\"] does not satisfy order requirements: [p@0 ASC]",
+                "VALUES",
+            ),
+            ("zero raised to a negative power is undefined", "infinity()"),
+            (
+                "map key must be unique, duplicate key found: 7",
+                "the key 7 twice",
+            ),
+        ] {
+            assert!(in_sql(message).contains(expected), "{message}");
+        }
     }
 
     #[test]

@@ -19,8 +19,8 @@ mod null_propagation;
 mod number_bases;
 mod of_items;
 pub(crate) mod recomputed;
+mod regexp;
 mod regexp_pattern;
-mod regexp_replacement;
 mod replaced_text;
 mod scalar_function;
 #[expect(
@@ -50,7 +50,6 @@ use crate::dialect::array_function::ArrayFunction as _;
 use crate::dialect::array_items::{Contains, Item};
 use crate::dialect::nan::NanLast;
 use crate::dialect::random_below::RandomBelow;
-use crate::dialect::same_column::SameColumn;
 use crate::dialect::to_text::ToText;
 
 /// Functions of the engine that go by another name in Trino: the engine's name, Trino's.
@@ -109,7 +108,7 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
         ])
         .chain(substring::functions())
         .chain(letter_case::functions())
-        .chain(regexp_pattern::functions())
+        .chain(regexp::functions())
         .chain([substring::shortened_function()]);
     for function in scalars {
         context.register_udf(ScalarUDF::from(function));
@@ -125,7 +124,6 @@ pub(crate) fn register(context: &SessionContext) -> Result<()> {
             Contains.udf(),
             NanLast.udf(),
             RandomBelow.udf(),
-            SameColumn.udf(),
         ])
     {
         context.register_udf(function);

@@ -12,9 +12,11 @@ use datafusion::arrow::datatypes::{
 use datafusion::common::exec_err;
 
 use crate::dialect::types::{exact, is_utc};
-use crate::dialect::unnamed::UNNAMED;
 use crate::error::{SqlError, message};
 use crate::functions::timestamps::{civil, epoch_ms};
+
+/// How the names begin that a rewritten statement gives to results without one.
+pub(crate) const UNNAMED: &str = "__unnamed";
 
 /// A type's name in Trino.
 #[must_use]

@@ -6,20 +6,52 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::refusal::{Checked, here_only, refuse};
+use super::refusal::{Checked, here_only, invalid, refuse};
 use super::{expanded, signatures};
 use crate::ast_names::last_name;
 use crate::position::Position;
 use crate::unknown_function;
 
-fn is_ordered(over: Option<&WindowType>) -> bool {
-    match over {
-        Some(WindowType::WindowSpec(spec)) => {
-            !spec.order_by.is_empty() || spec.window_name.is_some()
+/// Functions that look at the whole partition, and take no frame.
+const WITHOUT_FRAME: [&str; 8] = [
+    "cume_dist",
+    "dense_rank",
+    "lag",
+    "lead",
+    "ntile",
+    "percent_rank",
+    "rank",
+    "row_number",
+];
+
+/// The window of a call, where names of windows have become what they stand for.
+fn of_window(name: &str, window: &WindowType, span: Span) -> Checked {
+    let spec = match window {
+        WindowType::WindowSpec(spec) if spec.window_name.is_none() => spec,
+        WindowType::WindowSpec(_) => {
+            let what = "a window made of another one";
+            return Err(here_only(what, "write it out", span));
         }
-        Some(WindowType::NamedWindow(_)) => true,
-        None => false,
+        WindowType::NamedWindow(window) => {
+            let message = format!("`{window}` is not a window of this SELECT: write OVER (…)");
+            return Err(invalid(message, window.span));
+        }
+    };
+    if WITHOUT_FRAME.contains(&name) && spec.window_frame.is_some() {
+        return refuse(
+            &format!("{name} over a window with ROWS, RANGE or GROUPS"),
+            &format!("write a window without it for {name}"),
+            span,
+        );
     }
+    if matches!(name, "lag" | "lead") && spec.order_by.is_empty() {
+        return refuse(
+            &format!("{name} without an order"),
+            "write OVER (ORDER BY …)",
+            span,
+        );
+    }
+    Ok(())
 }
 
 /// Functions with IGNORE NULLS.
@@ -130,12 +162,8 @@ pub(super) fn of_function(function: &Function, span: Span) -> Checked {
             span,
         );
     }
-    if matches!(name.as_str(), "lag" | "lead") && !is_ordered(function.over.as_ref()) {
-        return refuse(
-            &format!("{name} without an order"),
-            "write OVER (ORDER BY …)",
-            span,
-        );
+    if let Some(window) = &function.over {
+        of_window(&name, window, span)?;
     }
     if !is_aggregate && function.filter.is_some() {
         return refuse(

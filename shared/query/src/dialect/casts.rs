@@ -13,8 +13,8 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, ScalarUDF, cast as cast_expr, try_cast};
 
 use super::array_function::{ArrayFunction, first};
+use super::double_to_decimal::DoubleToDecimal;
 use super::from_text::FromText;
-use super::rounded_double::RoundedDouble;
 use super::to_text::ToText;
 use super::types::{self, UTC, is_utc};
 use crate::functions::timestamps::epoch_ms;
@@ -50,7 +50,7 @@ pub(super) fn cast_to(expr: Expr, to: &DataType, is_try: bool, schema: &DFSchema
         }
         DataType::Decimal128(precision, scale) if types::is_float(&from) => {
             let (precision, scale) = (*precision, *scale);
-            let cast = RoundedDouble {
+            let cast = DoubleToDecimal {
                 precision,
                 scale,
                 is_try,

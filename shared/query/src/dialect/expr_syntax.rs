@@ -114,6 +114,18 @@ pub(super) fn of_expr(expr: &Expr) -> Checked {
             "SIMILAR TO, RLIKE and REGEXP",
             "write regexp_like(x, 'pattern')",
         ),
+        // Of a value that may be NULL, they have a meaning of their own on Athena.
+        Expr::AnyOp {
+            compare_op: BinaryOperator::NotEq,
+            ..
+        }
+        | Expr::AllOp {
+            compare_op: BinaryOperator::Eq,
+            ..
+        } => {
+            let instead = "compare with min and max of the subquery";
+            Err(here_only("`<> ANY` or `= ALL`", instead, span))
+        }
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => match right.as_ref() {
             Expr::Subquery(_) => Ok(()),
             _ => refuse(

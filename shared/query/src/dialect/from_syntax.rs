@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::refusal::{Checked, here_only, refuse};
+use super::using;
 
 pub(super) fn of_joined(joined: &TableWithJoins) -> Checked {
     let mut each = joined.joins.iter();
@@ -29,9 +30,11 @@ fn of_join(join: &Join, span: Span) -> Checked {
             refuse("UNNEST with a condition", instead, span)
         }
         Op::CrossJoin(JoinConstraint::None) => Ok(()),
-        Op::FullOuter(JoinConstraint::Using(_)) => Err(here_only(
-            "FULL JOIN … USING",
-            "write ON, and coalesce(a.k, b.k)",
+        Op::Right(JoinConstraint::Using(_))
+        | Op::RightOuter(JoinConstraint::Using(_))
+        | Op::FullOuter(JoinConstraint::Using(_)) => Err(here_only(
+            "RIGHT or FULL JOIN with USING",
+            "write ON; in a FULL JOIN, coalesce(a.k, b.k) is the column",
             span,
         )),
         Op::Join(on)
@@ -85,7 +88,10 @@ pub(super) fn of_table(factor: &TableFactor) -> Checked {
         TableFactor::Derived { .. } | TableFactor::UNNEST { .. } => Ok(()),
         TableFactor::NestedJoin {
             table_with_joins, ..
-        } => of_joined(table_with_joins),
+        } => match using::has_using(table_with_joins) {
+            true => Err(here_only("USING in parentheses", "write ON", span)),
+            false => of_joined(table_with_joins),
+        },
         TableFactor::MatchRecognize { .. } => {
             Err(here_only("MATCH_RECOGNIZE", "use window functions", span))
         }

@@ -13,9 +13,6 @@ use super::types::{self, is_utc};
 use crate::functions::spaces;
 use crate::result_columns::type_name;
 
-/// More digits than a decimal has.
-const ZEROS_MAX: usize = 80;
-
 /// A cast from varchar, which with `is_try` is NULL where it fails.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct FromText {
@@ -66,10 +63,11 @@ impl ArrayFunction for FromText {
 fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
     let here_only = || {
         exec_err!(
-            "a cast of '{text}' to {} may be on Athena, but not on this engine: write it in plain ASCII digits, and a time in UTC",
+            "a cast of '{text}' to {} may be on Athena, but not on this engine: write it in ASCII digits without an exponent, and a time in UTC without a sign",
             type_name(to)
         )
     };
+    let has_sign = || spaces::trimmed(text).starts_with(['-', '+']);
     let has_other_digits = || {
         text.chars()
             .any(|char| !char.is_ascii() && char.is_numeric())
@@ -80,21 +78,16 @@ fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
             "f" | "false" | "0" => Some("false".to_owned()),
             _ => None,
         },
-        DataType::Date32 => match signed_day(spaces::trimmed(text), day) {
-            Signed::Before0 => return here_only(),
-            Signed::Some(day) => Some(day.to_string()),
-            Signed::None => None,
-        },
+        DataType::Date32 | DataType::Timestamp(..) if has_sign() => return here_only(),
+        DataType::Date32 => day(spaces::trimmed(text)).map(|day| day.to_string()),
         DataType::Timestamp(unit, zone) => {
             let text = spaces::trimmed(text);
-            let Signed::Some(moment) = signed_day(text, Moment::parse) else {
+            let Some(moment) = Moment::parse(text) else {
                 let may_have_zone = |(of_day, rest): (&str, &str)| {
-                    !matches!(signed_day(of_day, day), Signed::None)
+                    day(of_day).is_some()
                         && rest.contains(|char: char| char.is_alphabetic() || "+-".contains(char))
                 };
-                return match text.starts_with('-')
-                    || text.split_once(' ').is_some_and(may_have_zone)
-                {
+                return match text.split_once(' ').is_some_and(may_have_zone) {
                     true => here_only(),
                     false => Ok(None),
                 };
@@ -131,10 +124,14 @@ fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
         }
         _ if has_other_digits() && types::is_number(to) => return here_only(),
         DataType::Decimal128(..) => {
-            let is_number = text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
-            is_number.then(|| plain(text)).flatten()
+            let is_of = |others: &[u8]| {
+                let mut bytes = text.bytes();
+                bytes.all(|b| b.is_ascii_digit() || others.contains(&b))
+            };
+            if !is_of(b"+-.") && is_of(b"+-.eE") {
+                return here_only();
+            }
+            is_of(b"+-.").then(|| text.to_owned())
         }
         to if types::is_integer(to) => {
             let text = java_trimmed(text);
@@ -151,26 +148,6 @@ fn java_trimmed(text: &str) -> &str {
     text.trim_matches(|char| char <= ' ')
 }
 
-/// What begins with a day, whose year may have a sign.
-enum Signed<T> {
-    Some(T),
-    /// A year that this engine has not.
-    Before0,
-    None,
-}
-
-fn signed_day<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Signed<T> {
-    let (is_before, unsigned) = match text.strip_prefix('-') {
-        Some(unsigned) => (true, unsigned),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    match read(unsigned) {
-        Some(_) if is_before => Signed::Before0,
-        Some(value) => Signed::Some(value),
-        None => Signed::None,
-    }
-}
-
 /// To the digits of the type, half up.
 fn rounded(local: NaiveDateTime, unit: TimeUnit) -> Option<String> {
     let (half_ns, format) = match unit {
@@ -180,33 +157,6 @@ fn rounded(local: NaiveDateTime, unit: TimeUnit) -> Option<String> {
     };
     let rounded = local.checked_add_signed(TimeDelta::nanoseconds(half_ns))?;
     Some(rounded.format(format).to_string())
-}
-
-/// A decimal without an exponent, which the engine does not read.
-fn plain(text: &str) -> Option<String> {
-    let Some((number, exponent)) = text.split_once(['e', 'E']) else {
-        return Some(text.to_owned());
-    };
-    let exponent: isize = exponent.parse().ok()?;
-    let digits = number.trim_start_matches(['-', '+']);
-    let sign = if number.starts_with('-') { "-" } else { "" };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.len() + fraction.len() == 0 {
-        return None;
-    }
-    let zeros = "0".repeat(exponent.unsigned_abs().min(ZEROS_MAX));
-    let (digits, point) = match exponent < 0 {
-        true => (format!("{zeros}{whole}{fraction}"), whole.len()),
-        false => {
-            let point = whole.len() + zeros.len();
-            (format!("{whole}{fraction}{zeros}"), point)
-        }
-    };
-    let (whole, fraction) = digits.split_at_checked(point)?;
-    let fraction = fraction
-        .get(..usize::from(types::DIGITS_MAX))
-        .unwrap_or(fraction);
-    Some(format!("{sign}{whole}.{fraction}"))
 }
 
 #[cfg(test)]
@@ -223,9 +173,14 @@ mod tests {
             Some("2026-03-07")
         );
         assert_eq!(
-            read(" +2026-03-07\t", DataType::Date32).as_deref(),
+            read(" 2026-03-07\t", DataType::Date32).as_deref(),
             Some("2026-03-07")
         );
+        assert_eq!(
+            read("-1.50", DataType::Decimal128(3, 2)).as_deref(),
+            Some("-1.50")
+        );
+        assert_eq!(read("x", DataType::Decimal128(3, 2)), None);
         assert_eq!(read("7d", DataType::Float64).as_deref(), Some("7"));
         assert_eq!(read("d", DataType::Float64), None);
         assert_eq!(read("Infinityd", DataType::Float64), None);
@@ -261,6 +216,8 @@ mod tests {
             ("0x1p3", DataType::Float64),
             ("٣", DataType::Int64),
             ("-2026-03-07", DataType::Date32),
+            ("+2026-03-07", DataType::Date32),
+            ("1e2", DataType::Decimal128(3, 0)),
             ("2026-03-07 10:00:00 Asia/Tokyo", utc.clone()),
             ("2026-03-07 10:00:00 Etc/GMT+5", utc),
         ] {

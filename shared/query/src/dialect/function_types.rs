@@ -18,7 +18,6 @@ use super::operands::{comparable, converted, types_of};
 use super::operator_types::compared;
 use super::random_below::{RANDOM_BELOW, below};
 use super::replaced::Replaced;
-use super::same_column::{USING, compared_columns};
 use super::signatures;
 use crate::functions::mapped::integer_sum;
 use crate::result_columns::type_name;
@@ -87,10 +86,6 @@ impl Functions {
             let equal = compared(one.clone(), Operator::Eq, other.clone(), schema)?;
             let nullif = when(equal, lit(ScalarValue::Null)).otherwise(one.clone())?;
             return Ok(Transformed::yes(nullif));
-        }
-        if let (USING, [one, other]) = (engines.as_str(), function.args.as_slice()) {
-            let compared = compared_columns(one.clone(), other.clone(), schema)?;
-            return Ok(Transformed::yes(compared));
         }
         if let (RANDOM_BELOW, [bound], [given]) = (engines.as_str(), &*function.args, &*given) {
             return Ok(Transformed::yes(below(bound, given)?));

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::TreeNode as _;
-use datafusion::common::{DFSchema, plan_err};
+use datafusion::common::{DFSchema, JoinConstraint, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::logical_plan::Join;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
 use datafusion::scalar::ScalarValue;
@@ -24,7 +25,15 @@ pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
         LogicalPlan::Join(join) if is_set_operation(join) => Ok(()),
         LogicalPlan::Join(join) => {
             for (left, right) in &join.on {
-                alike("a join", &left.get_type(schema)?, &right.get_type(schema)?)?;
+                let (left, right) = (left.get_type(schema)?, right.get_type(schema)?);
+                alike("a join", &left, &right)?;
+                if join.join_constraint == JoinConstraint::Using && !keeps_type(&left, &right) {
+                    return plan_err!(
+                        "a column of USING that is {} in one table and {} in the other is not on this engine: write ON, or CAST in a subquery",
+                        type_name(&left),
+                        type_name(&right)
+                    );
+                }
             }
             match &join.filter {
                 Some(filter) => boolean(&filter.get_type(schema)?, "ON"),
@@ -45,6 +54,25 @@ pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
             Ok(())
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether a column has its own type if it is also that of another table in USING: Athena gives it the common one.
+fn keeps_type(own: &DataType, other: &DataType) -> bool {
+    let is_same = types::common(own, other).as_ref() == Some(own)
+        || (types::is_text(own) && types::is_text(other))
+        || (types::is_bytes(own) && types::is_bytes(other));
+    is_same && types::is_orderable(own)
+}
+
+/// A join with USING as one with ON: the names of its columns are found, and its keys need not be columns.
+pub(super) fn without_using(plan: LogicalPlan) -> LogicalPlan {
+    match plan {
+        LogicalPlan::Join(join) => LogicalPlan::Join(Join {
+            join_constraint: JoinConstraint::On,
+            ..join
+        }),
+        plan => plan,
     }
 }
 

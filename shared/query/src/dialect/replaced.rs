@@ -114,7 +114,7 @@ impl Replaced {
                     && let [_, digits] = args
                 {
                     let rounded = self.call(name, args.to_vec())?;
-                    return rounded_double(value, digits, rounded).map(Some);
+                    return rounded_to_digits(value, digits, rounded).map(Some);
                 }
                 let Some(returns) = whole(name, args.len(), &given) else {
                     return Ok(None);
@@ -328,20 +328,14 @@ impl Replaced {
         let Some(time) = args.last_mut() else {
             return Ok(None);
         };
-        // Where clocks change, hours pass as in UTC, and days as the clocks show them.
-        let zone = match given {
-            DataType::Timestamp(unit, Some(zone)) if !is_utc(zone) => Some(*unit),
-            _ => None,
-        };
-        let in_utc = zone.filter(|_| name == "date_add" && of_the_day);
+        let in_zone = matches!(given, DataType::Timestamp(_, Some(zone)) if !is_utc(zone));
+        if in_zone && name == "date_add" {
+            return plan_err!(
+                "date_add of a time in a zone is not on this engine: add to it in UTC, and write AT TIME ZONE"
+            );
+        }
         let from = time.clone();
-        *time = match in_utc {
-            Some(unit) => cast_expr(
-                from.clone(),
-                DataType::Timestamp(unit, Some(types::UTC.into())),
-            ),
-            None => local(from.clone(), given),
-        };
+        *time = local(from.clone(), given);
         let stepped = match (given, &mut *args) {
             // Rounded to whole seconds.
             (DataType::Timestamp(TimeUnit::Second, _), [_, ms, _]) if unit == "millisecond" => {
@@ -351,19 +345,19 @@ impl Replaced {
             }
             _ => self.call(name, args)?,
         };
-        Ok(Some(match zone {
-            Some(_) if in_utc.is_none() => FromLocal {
-                returns: given.clone(),
-                keeps_offset: of_the_day,
-            }
-            .call(vec![stepped, from]),
-            _ => cast_expr(stepped, given.clone()),
-        }))
+        if !in_zone {
+            return Ok(Some(cast_expr(stepped, given.clone())));
+        }
+        // Where clocks change, hours are those of the moment, and days as the clocks show them.
+        let mut args = vec![stepped];
+        args.extend(of_the_day.then_some(from));
+        let returns = given.clone();
+        Ok(Some(FromLocal { returns }.call(args)))
     }
 }
 
 /// A double that is rounded to more digits than it has is itself on Athena. With fewer than so many, the engines differ.
-fn rounded_double(value: &Expr, digits: &Expr, rounded: Expr) -> Result<Expr> {
+fn rounded_to_digits(value: &Expr, digits: &Expr, rounded: Expr) -> Result<Expr> {
     const DIGITS_MIN: i64 = -300;
     let digits = cast_expr(digits.clone(), DataType::Int64);
     let nothing = binary_expr(digits.clone(), Operator::Minus, digits.clone());

@@ -12,9 +12,9 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::call_rewrite::bare;
 use super::derived_table::selected_from;
-use super::unnamed::UNNAMED;
-use super::{derived_table, order_by, shows};
+use super::{derived_table, shows, using};
 use crate::error::SqlError;
+use crate::result_columns::UNNAMED;
 use crate::table_names::is_table;
 
 /// Rewrites a statement. `sql` is its text.
@@ -26,7 +26,6 @@ pub(crate) fn rewrite(
     let mut rewriter = Rewriter {
         sql,
         tables,
-        ctes: Vec::new(),
         unnamed: 0,
     };
     match statement.visit(&mut rewriter) {
@@ -37,9 +36,7 @@ pub(crate) fn rewrite(
 
 pub(super) struct Rewriter<'a> {
     pub(super) sql: &'a str,
-    pub(super) tables: &'a [(String, SchemaRef)],
-    /// The parts of WITH, those of the innermost query last.
-    pub(super) ctes: Vec<Vec<(String, Option<Vec<String>>)>>,
+    tables: &'a [(String, SchemaRef)],
     unnamed: usize,
 }
 
@@ -47,15 +44,10 @@ impl VisitorMut for Rewriter<'_> {
     type Break = SqlError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
-        let columns = self.columns_of_with(query);
-        self.ctes.push(columns);
         for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
             lower_alias(&mut cte.alias);
         }
-        order_by::by_places(query);
-        if let SetExpr::Select(select) = query.body.as_mut()
-            && let Err(error) = self.using_as_on(select, query.order_by.as_mut())
-        {
+        if let Err(error) = using::with_tables(query) {
             return ControlFlow::Break(error);
         }
         if let Some(Fetch { quantity, .. }) = query.fetch.take() {
@@ -76,7 +68,6 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
-        self.ctes.pop();
         if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
             limit.iter_mut().for_each(bare);
             offset.iter_mut().for_each(|offset| bare(&mut offset.value));
@@ -116,9 +107,6 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
-        if let Err(error) = self.using_as_on(select, None) {
-            return ControlFlow::Break(error);
-        }
         for item in &mut select.projection {
             match item {
                 SelectItem::UnnamedExpr(expr) if !has_name(expr) => {
@@ -248,7 +236,7 @@ impl VisitorMut for Rewriter<'_> {
 
 impl Rewriter<'_> {
     /// Names for the columns of VALUES, which have none on Athena.
-    pub(super) fn unnamed_alias(&mut self, columns: usize) -> TableAlias {
+    fn unnamed_alias(&mut self, columns: usize) -> TableAlias {
         let mut name = || {
             self.unnamed += 1;
             Ident::with_quote('"', format!("{UNNAMED}{}", self.unnamed))

@@ -20,7 +20,7 @@ use datafusion::scalar::ScalarValue;
 use super::error_place::{first_span, placed};
 use super::function_types::Functions;
 use super::operands::boolean;
-use super::plan_columns::{check_plan, check_recursion};
+use super::plan_columns::{check_plan, check_recursion, without_using};
 use super::{arithmetic, casts, multisets, nan, operator_types, set_operations};
 use super::{stale_types, subqueries, types};
 use crate::result_columns::type_name;
@@ -88,7 +88,7 @@ impl Functions {
         }
         let nan = nan::in_plan(&plan);
         let names = NamePreserver::new(&plan);
-        let plan = stale_types::with_outer_types(plan, outer);
+        let plan = stale_types::with_outer_types(without_using(plan), outer);
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
             let typed = expr.transform_up(|expr| {

@@ -4,7 +4,7 @@
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{DFSchema, JoinType, Span, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::{BinaryExpr, Cast, InSubquery, SetComparison, SetQuantifier};
+use datafusion::logical_expr::expr::{BinaryExpr, Cast, InSubquery};
 use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator};
@@ -146,35 +146,16 @@ fn wanted(expr: &Expr, as_is: bool, alone: bool, schema: &DFSchema) -> Result<()
             }
             never_null(of, schema)
         }
-        Expr::SetComparison(of) if as_is != differs(of) => Ok(()),
         expr => {
             expr.apply(|expr| {
-                match expr {
-                    Expr::InSubquery(of) => never_null(of, schema)?,
-                    Expr::SetComparison(of) => never_null_of_two(of, schema)?,
-                    _ => {}
+                if let Expr::InSubquery(of) = expr {
+                    never_null(of, schema)?;
                 }
                 Ok(TreeNodeRecursion::Continue)
             })?;
             Ok(())
         }
     }
-}
-
-/// `<> ANY`, which is true on Athena where the value is NULL and the subquery has two others, and not unknown.
-fn differs(of: &SetComparison) -> bool {
-    of.op == Operator::NotEq && of.quantifier == SetQuantifier::Any
-}
-
-/// As [`differs`], or `= ALL`, which is false there.
-fn never_null_of_two(of: &SetComparison, schema: &DFSchema) -> Result<()> {
-    let is_all = of.op == Operator::Eq && of.quantifier == SetQuantifier::All;
-    if (differs(of) || is_all) && of.expr.nullable(schema)? {
-        return plan_err!(
-            "`<> ANY` and NOT … `= ALL` of a value that may be NULL are not on this engine: compare it with min and max of the subquery"
-        );
-    }
-    Ok(())
 }
 
 fn is_column(expr: &Expr) -> bool {

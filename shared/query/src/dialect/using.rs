@@ -1,231 +1,240 @@
-//! `JOIN … USING (k)` as ON. Athena has one column `k` of both tables, before the others of `*`; the planner has that of
-//! the left table, also where the right one is preserved.
+//! `JOIN … USING (k)`. Athena has one column `k` of all tables, before the others of `*`, and the planner one for each:
+//! `k` becomes that of the first table, which in an inner join and in a LEFT JOIN is Athena's.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, JoinConstraint, JoinOperator, OrderBy, Select, SelectItem, Spanned as _,
-    TableFactor, TableWithJoins, VisitMut as _,
+    ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, ObjectName, OrderBy, Query,
+    Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Spanned as _, TableFactor,
+    TableWithJoins, VisitMut as _, VisitorMut, WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::ast_builder::call;
-use super::known_columns::lower;
 use super::refusal::{here_only, refused};
-use super::rewrite::Rewriter;
-use super::same_column::USING;
-use super::using_columns::{Key, Keys, Output, Relation, column_of};
-use crate::ast_names::last_name;
+use crate::ast_names::{last_name, lower};
 use crate::error::SqlError;
 
-impl Rewriter<'_> {
-    /// Writes the USING of a SELECT as ON.
-    pub(super) fn using_as_on(
-        &mut self,
-        select: &mut Select,
-        order_by: Option<&mut OrderBy>,
-    ) -> Result<(), SqlError> {
-        if !select.from.iter().any(has_using) {
-            return Ok(());
+/// The planner does not find the column of the left side of a join of more.
+const TABLES_MAX: usize = 3;
+
+/// Writes the columns of USING in the SELECTs of a query with their table.
+pub(super) fn with_tables(query: &mut Query) -> Result<(), SqlError> {
+    of_body(&mut query.body, query.order_by.as_mut())
+}
+
+fn of_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<(), SqlError> {
+    match body {
+        SetExpr::Select(select) => of_select(select, order_by),
+        SetExpr::SetOperation { left, right, .. } => {
+            of_body(left, None)?;
+            of_body(right, None)
         }
-        let mut relations = Vec::new();
-        let mut outputs = Vec::new();
-        for joined in &mut select.from {
-            outputs.extend(of_joined(joined, self, &mut relations)?);
-        }
-        let mut keys = Keys {
-            relations,
-            outputs,
-            results: Vec::new(),
-            depth: 0,
-        };
-        if let ControlFlow::Break(error) = select.visit(&mut keys) {
-            return Err(error);
-        }
-        // A result's name comes before a column's, unless it is that of the column.
-        keys.results = select.projection.iter().filter_map(other_name).collect();
-        keys.expand(&mut select.projection)?;
-        match order_by.map(|order_by| order_by.visit(&mut keys)) {
-            Some(ControlFlow::Break(error)) => Err(error),
-            _ => Ok(()),
-        }
+        // A query in parentheses is visited by itself.
+        _ => Ok(()),
     }
 }
 
-/// The name that AS gives a result.
-fn other_name(item: &SelectItem) -> Option<String> {
-    let SelectItem::ExprWithAlias { expr, alias } = item else {
-        return None;
+fn of_select(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<(), SqlError> {
+    let Some(mut using) = Using::of(&select.from)? else {
+        return Ok(());
     };
-    let is_column = matches!(expr, Expr::CompoundIdentifier(names)
-        if names.last().map(lower) == Some(lower(alias)));
-    (!is_column).then(|| lower(alias))
+    let rewritten = select.visit(&mut using);
+    let rewritten = match (rewritten, order_by) {
+        (ControlFlow::Continue(()), Some(order_by)) => order_by.visit(&mut using),
+        (rewritten, _) => rewritten,
+    };
+    if let ControlFlow::Break(error) = rewritten {
+        return Err(error);
+    }
+    for item in std::mem::take(&mut select.projection) {
+        match item {
+            SelectItem::Wildcard(_) => select.projection.extend(using.all_columns()),
+            SelectItem::QualifiedWildcard(..) => {
+                let instead = "name the columns, or write ON";
+                return Err(here_only("`a.*` with USING", instead, item.span()));
+            }
+            SelectItem::ExprWithAlias { expr, alias }
+                if using.is_key(&alias) && !using.is_key_of_first(&expr) =>
+            {
+                let what = format!("`{alias}`, the name of a result and a column of USING,");
+                return Err(here_only(&what, "choose another name", alias.span));
+            }
+            item => select.projection.push(item),
+        }
+    }
+    Ok(())
 }
 
-fn has_using(joined: &TableWithJoins) -> bool {
-    let nested = |factor: &TableFactor| match factor {
-        TableFactor::NestedJoin {
-            table_with_joins, ..
-        } => has_using(table_with_joins),
-        _ => false,
-    };
-    nested(&joined.relation)
-        || joined
+/// Whether a join in FROM has USING.
+pub(super) fn has_using(joined: &TableWithJoins) -> bool {
+    joined.joins.iter().any(|join| {
+        matches!(
+            constraint(&join.join_operator),
+            Some(JoinConstraint::Using(_))
+        )
+    })
+}
+
+/// The constraint of an inner join or a LEFT JOIN.
+fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
+    use JoinOperator as Op;
+    match operator {
+        Op::Join(on) | Op::Inner(on) | Op::Left(on) | Op::LeftOuter(on) => Some(on),
+        _ => None,
+    }
+}
+
+/// Tables of which all have the columns of USING.
+struct Using {
+    tables: Vec<Ident>,
+    /// In lower case.
+    keys: Vec<String>,
+    /// How deep in subqueries, whose columns come first.
+    depth: usize,
+}
+
+impl Using {
+    /// `None` if FROM has no USING.
+    fn of(from: &[TableWithJoins]) -> Result<Option<Self>, SqlError> {
+        let Some(with_using) = from.iter().find(|joined| has_using(joined)) else {
+            return Ok(None);
+        };
+        let mut all_keys = with_using
             .joins
             .iter()
-            .any(|join| is_using(&join.join_operator) || nested(&join.relation))
-}
-
-fn is_using(operator: &JoinOperator) -> bool {
-    use JoinOperator as Op;
-    matches!(
-        operator,
-        Op::Join(JoinConstraint::Using(_))
-            | Op::Inner(JoinConstraint::Using(_))
-            | Op::Left(JoinConstraint::Using(_))
-            | Op::LeftOuter(JoinConstraint::Using(_))
-            | Op::Right(JoinConstraint::Using(_))
-            | Op::RightOuter(JoinConstraint::Using(_))
-    )
-}
-
-fn of_joined(
-    joined: &mut TableWithJoins,
-    rewriter: &mut Rewriter<'_>,
-    relations: &mut Vec<Relation>,
-) -> Result<Vec<Output>, SqlError> {
-    let mut outputs = of_factor(&mut joined.relation, rewriter, relations)?;
-    for join in &mut joined.joins {
-        let right = of_factor(&mut join.relation, rewriter, relations)?;
-        use JoinOperator as Op;
-        let of_right = matches!(join.join_operator, Op::Right(_) | Op::RightOuter(_));
-        let constraint = match &mut join.join_operator {
-            operator if !is_using(operator) => None,
-            Op::Join(constraint)
-            | Op::Inner(constraint)
-            | Op::Left(constraint)
-            | Op::LeftOuter(constraint)
-            | Op::Right(constraint)
-            | Op::RightOuter(constraint) => Some(constraint),
-            _ => None,
-        };
-        let Some(constraint) = constraint else {
-            outputs.extend(right);
-            continue;
-        };
-        let JoinConstraint::Using(columns) = constraint else {
-            continue;
-        };
-        let mut keys: Vec<Key> = Vec::new();
-        let mut condition: Option<Expr> = None;
-        for column in columns.iter().filter_map(last_name) {
-            let name = lower(column);
-            if keys.iter().any(|key| key.name == name) {
-                let what = format!("`{name}` twice in USING");
-                return Err(refused(&what, "write it once", column.span));
+            .map(|join| keys(&join.join_operator));
+        let keys = all_keys.next().flatten();
+        let factors = with_using.joins.iter().map(|join| &join.relation);
+        let tables = std::iter::once(&with_using.relation).chain(factors);
+        let tables: Option<Vec<Ident>> = tables.map(name).collect();
+        match (keys, tables) {
+            (Some(keys), Some(tables))
+                if from.len() == 1
+                    && tables.len() <= TABLES_MAX
+                    && all_keys.all(|others| others.as_ref() == Some(&keys)) =>
+            {
+                let depth = 0;
+                Ok(Some(Self {
+                    tables,
+                    keys,
+                    depth,
+                }))
             }
-            let (left, right) = (
-                found(&outputs, &name, relations, column.span)?,
-                found(&right, &name, relations, column.span)?,
-            );
-            let (of, other) = match of_right {
-                true => (right.of, left.of),
-                false => (left.of, right.of),
-            };
-            let sides = [of, other].map(|side| column_of(relations, side, column));
-            let equal = call(USING, sides.to_vec());
-            condition = Some(match condition {
-                Some(condition) => Expr::BinaryOp {
-                    left: Box::new(condition),
-                    op: BinaryOperator::And,
-                    right: Box::new(equal),
-                },
-                None => equal,
-            });
-            let holders = left.holders.into_iter().chain(right.holders).collect();
-            keys.push(Key { name, of, holders });
-        }
-        let is_other = |output: &Output| match output {
-            Output::Key(key) => keys.iter().all(|other| other.name != key.name),
-            Output::Others(_) => true,
-        };
-        let others = outputs.into_iter().chain(right).filter(is_other);
-        let others: Vec<Output> = others.collect();
-        outputs = keys.into_iter().map(Output::Key).chain(others).collect();
-        if let Some(condition) = condition {
-            *constraint = JoinConstraint::On(condition);
+            _ => Err(here_only(
+                "USING of other than two or three tables with names, and the same in each join,",
+                "write ON, with the names of the tables",
+                with_using.span(),
+            )),
         }
     }
-    Ok(outputs)
+
+    fn is_key(&self, name: &Ident) -> bool {
+        self.keys.contains(&lower(name))
+    }
+
+    /// Whether an expression has become the column of the first table.
+    fn is_key_of_first(&self, expr: &Expr) -> bool {
+        matches!(expr, Expr::CompoundIdentifier(names)
+            if names.first() == self.tables.first() && names.last().is_some_and(|name| self.is_key(name)))
+    }
+
+    fn of_first(&self, key: &Ident) -> Expr {
+        let mut names = Vec::from_iter(self.tables.first().cloned());
+        names.push(key.clone());
+        Expr::CompoundIdentifier(names)
+    }
+
+    /// `*` as the columns that Athena has there: those of USING, and the others of each table.
+    fn all_columns(&self) -> impl Iterator<Item = SelectItem> {
+        let names = self.keys.iter().map(|key| Ident::with_quote('"', key));
+        let keys = names
+            .clone()
+            .map(|key| SelectItem::UnnamedExpr(self.of_first(&key)));
+        let excluded: Vec<ObjectName> = names.map(ObjectName::from).collect();
+        let others = self.tables.iter().map(move |table| {
+            let table = SelectItemQualifiedWildcardKind::ObjectName(table.clone().into());
+            let options = WildcardAdditionalOptions {
+                opt_exclude: Some(ExcludeSelectItem::Multiple(excluded.clone())),
+                ..WildcardAdditionalOptions::default()
+            };
+            SelectItem::QualifiedWildcard(table, options)
+        });
+        keys.chain(others)
+    }
+
+    fn of_expr(&self, expr: &mut Expr) -> Result<(), SqlError> {
+        match expr {
+            Expr::Identifier(name) if self.is_key(name) => *expr = self.of_first(name),
+            Expr::CompoundIdentifier(names) => {
+                if let Some(name) = names.last().filter(|name| self.is_key(name)) {
+                    let what = format!("`{name}` of one table, a column of USING,");
+                    return Err(refused(&what, "write it without the table", name.span));
+                }
+            }
+            Expr::Lambda(lambda) => {
+                let mut names = lambda.params.iter().map(|param| &param.name);
+                if let Some(name) = names.find(|name| self.is_key(name)) {
+                    let what = format!("`{name}`, a column of USING, as a parameter");
+                    return Err(here_only(&what, "choose another name", name.span));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
-fn of_factor(
-    factor: &mut TableFactor,
-    rewriter: &mut Rewriter<'_>,
-    relations: &mut Vec<Relation>,
-) -> Result<Vec<Output>, SqlError> {
-    let columns = rewriter.columns_of(factor);
-    let span = factor.span();
-    let name = match factor {
-        TableFactor::NestedJoin {
-            table_with_joins,
-            alias: None,
-        } => return of_joined(table_with_joins, rewriter, relations),
-        TableFactor::NestedJoin {
-            table_with_joins, ..
-        } if has_using(table_with_joins) => {
-            let instead = "write it as a subquery";
-            return Err(here_only("a name for a JOIN … USING", instead, span));
+/// The columns of USING, in lower case; `None` without it, or if one is there twice.
+fn keys(operator: &JoinOperator) -> Option<Vec<String>> {
+    match constraint(operator)? {
+        JoinConstraint::Using(columns) => {
+            let names: Vec<String> = columns.iter().filter_map(last_name).map(lower).collect();
+            let different: BTreeSet<&String> = names.iter().collect();
+            (different.len() == names.len()).then_some(names)
         }
+        _ => None,
+    }
+}
+
+/// The name of a table or subquery.
+fn name(factor: &TableFactor) -> Option<Ident> {
+    let name = match factor {
         TableFactor::Table {
             alias: None, name, ..
-        } => last_name(name).map(lower),
-        TableFactor::Derived { alias, .. } | TableFactor::UNNEST { alias, .. } => {
-            let alias = alias.get_or_insert_with(|| rewriter.unnamed_alias(0));
-            Some(lower(&alias.name))
+        } => last_name(name)?,
+        TableFactor::Table { alias, .. } | TableFactor::Derived { alias, .. } => {
+            &alias.as_ref()?.name
         }
-        TableFactor::Table { alias, .. } | TableFactor::NestedJoin { alias, .. } => {
-            alias.as_ref().map(|alias| lower(&alias.name))
-        }
-        _ => None,
+        _ => return None,
     };
-    let Some(name) = name else {
-        return Err(here_only("this table and USING", "write ON", span));
-    };
-    relations.push(Relation { name, columns });
-    Ok(vec![Output::Others(relations.len() - 1)])
+    Some(Ident {
+        value: lower(name),
+        quote_style: Some('"'),
+        span: Span::empty(),
+    })
 }
 
-/// The column of one side of a join.
-fn found(side: &[Output], name: &str, relations: &[Relation], span: Span) -> Result<Key, SqlError> {
-    let key = side.iter().find_map(|output| match output {
-        Output::Key(key) if key.name == name => Some(key.clone()),
-        _ => None,
-    });
-    if let Some(key) = key {
-        return Ok(key);
+impl VisitorMut for Using {
+    type Break = SqlError;
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<SqlError> {
+        self.depth += 1;
+        ControlFlow::Continue(())
     }
-    let mut others = side.iter().filter_map(|output| match output {
-        Output::Others(of) => Some(*of),
-        Output::Key(_) => None,
-    });
-    let only_one = side.len() == 1;
-    let may_have = |of: &usize| match relations.get(*of).map(|it| &it.columns) {
-        Some(Some(columns)) => columns.iter().any(|column| column == name),
-        _ => true,
-    };
-    let is_known = |of: usize| only_one || relations.get(of).is_some_and(|it| it.columns.is_some());
-    let first = others.find(may_have);
-    match (first, others.find(may_have)) {
-        (Some(of), None) if is_known(of) => Ok(Key {
-            name: name.to_owned(),
-            of,
-            holders: vec![of],
-        }),
-        _ => Err(here_only(
-            &format!("USING (`{name}`) after several tables"),
-            "write ON, with the names of the tables",
-            span,
-        )),
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<SqlError> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
+        if self.depth > 0 {
+            return ControlFlow::Continue(());
+        }
+        match self.of_expr(expr) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
     }
 }

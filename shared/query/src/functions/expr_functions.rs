@@ -17,7 +17,6 @@ use datafusion::logical_expr::{
 use datafusion::prelude::SessionContext;
 
 use super::arg_type::{ArgType, coerced};
-use super::regexp_pattern;
 
 /// Types that a call takes, and the type that it returns, for the types of the arguments.
 type Types = Box<dyn Fn(&[DataType]) -> Option<(Vec<DataType>, DataType)> + Send + Sync>;
@@ -158,7 +157,6 @@ pub(super) fn functions(context: &SessionContext) -> Result<Vec<ExprFunction>> {
             call(udf("digest")?, &["md5"]),
         ),
     ];
-    functions.push(regexp_like(udf("regexp_like")?));
     functions.extend(parts_of_times(&udf("date_part")?));
     functions.extend(bitwise());
     Ok(functions)
@@ -218,36 +216,6 @@ fn if_function() -> ExprFunction {
             Box::new(body),
         )
     }
-}
-
-/// The engine's own, on patterns in its own syntax.
-fn regexp_like(like: Arc<ScalarUDF>) -> ExprFunction {
-    let pattern_of = Arc::new(ScalarUDF::from(regexp_pattern::pattern_function()));
-    let text_of = Arc::new(ScalarUDF::from(regexp_pattern::text_function()));
-    let matched = move |args: Vec<Expr>, _: &[DataType]| {
-        let mut args = only(args, 2)?.into_iter();
-        let (Some(text), Some(pattern)) = (args.next(), args.next()) else {
-            return plan_err!("two arguments are needed");
-        };
-        let is_plain = pattern
-            .as_literal()
-            .and_then(|literal| literal.try_as_str().flatten())
-            .is_some_and(|pattern| !regexp_pattern::depends_on_text(pattern));
-        let text = match is_plain {
-            true => text,
-            false => called(&text_of, vec![text, pattern.clone()]),
-        };
-        Ok(called(
-            &like,
-            vec![text, called(&pattern_of, vec![pattern])],
-        ))
-    };
-    ExprFunction::new(
-        "regexp_like",
-        "regexp_like(varchar, pattern)",
-        of(&[ArgType::Text, ArgType::Text], DataType::Boolean),
-        Box::new(matched),
-    )
 }
 
 /// `year(time)` and its like: Trino's name, the engine's part.

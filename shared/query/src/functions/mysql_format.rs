@@ -6,7 +6,7 @@ use datafusion::common::exec_err;
 use datafusion::error::Result;
 
 /// Letters that neither engine has.
-pub(super) const NOT_IN_TRINO: [char; 6] = ['D', 'U', 'u', 'V', 'w', 'X'];
+const NOT_IN_TRINO: [char; 6] = ['D', 'U', 'u', 'V', 'w', 'X'];
 
 /// A time in a format.
 pub(super) fn format_time(time: NaiveDateTime, format: &str) -> Result<String> {

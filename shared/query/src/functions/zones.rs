@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{FixedOffset, LocalResult, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _};
+use chrono::{LocalResult, NaiveDateTime, Offset as _, TimeZone as _};
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{Array as _, ArrayRef, TimestampMillisecondArray};
 use datafusion::arrow::compute::cast;
@@ -87,7 +87,7 @@ impl ScalarUDFImpl for InZone {
         let is_moment = matches!(times.data_type(), DataType::Timestamp(_, Some(_)));
         // A time without a zone is in UTC for `at_timezone`, and in the zone itself for `with_timezone`.
         let moved = match (is_moment, self.name) {
-            (false, "with_timezone") => in_zone(&times, None, &returns, false)?,
+            (false, "with_timezone") => in_zone(&times, None, &returns)?,
             (true, _) => cast(&times, &returns)?,
             (false, _) => {
                 let utc = cast(&times, &DataType::Timestamp(*unit, Some(UTC.into())))?;
@@ -101,13 +101,12 @@ impl ScalarUDFImpl for InZone {
     }
 }
 
-/// The moments of a zone with a date and time of day: `(local times, moments that they were computed from)`.
+/// The moments of a zone with a date and time of day: `(local times)`, or `(local times, moments)` for those that are as far
+/// from UTC as the moments that they were computed from.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FromLocal {
     /// The type of the moments.
     pub(crate) returns: DataType,
-    /// Whether they are as far from UTC as those moments, whatever the clocks show.
-    pub(crate) keeps_offset: bool,
 }
 
 impl ArrayFunction for FromLocal {
@@ -120,21 +119,11 @@ impl ArrayFunction for FromLocal {
     }
 
     fn run(&self, arrays: &[ArrayRef]) -> Result<ArrayRef> {
-        in_zone(
-            first(arrays)?,
-            arrays.get(1),
-            &self.returns,
-            self.keeps_offset,
-        )
+        in_zone(first(arrays)?, arrays.get(1), &self.returns)
     }
 }
 
-fn in_zone(
-    local: &ArrayRef,
-    from: Option<&ArrayRef>,
-    returns: &DataType,
-    keeps_offset: bool,
-) -> Result<ArrayRef> {
+fn in_zone(local: &ArrayRef, from: Option<&ArrayRef>, returns: &DataType) -> Result<ArrayRef> {
     let DataType::Timestamp(_, Some(name)) = returns else {
         return exec_err!("a moment has a zone");
     };
@@ -144,42 +133,27 @@ fn in_zone(
     let mut moments = Vec::with_capacity(local.len());
     for (row, ms) in local.iter().enumerate() {
         let from = from.as_ref().filter(|from| from.is_valid(row));
-        let offset = from.map(|from| civil(from.value(row))).transpose()?;
-        let offset = offset.map(|utc| zone.offset_from_utc_datetime(&utc).fix());
-        let utc = |time: NaiveDateTime| match (keeps_offset, offset) {
-            (true, Some(offset)) => Some(time - offset),
-            _ => moment_of(zone, time, offset),
+        let from = from.map(|from| civil(from.value(row))).transpose()?;
+        let utc = |ms: i64| -> Result<i64> {
+            let local = civil(ms)?;
+            let utc = match from {
+                Some(from) => local - zone.offset_from_utc_datetime(&from).fix(),
+                None => moment_of(zone, local)?,
+            };
+            Ok(utc.and_utc().timestamp_millis())
         };
-        let local = ms.map(civil).transpose()?;
-        moments.push(
-            local
-                .and_then(utc)
-                .map(|utc| utc.and_utc().timestamp_millis()),
-        );
+        moments.push(ms.map(utc).transpose()?);
     }
     let moments = TimestampMillisecondArray::from(moments).with_timezone(UTC);
     Ok(cast(&moments, returns)?)
 }
 
-/// In UTC, by the rules of Joda-Time. Clocks that show a time twice show it with the given offset, or with that of the
-/// moment at which UTC shows it; a time that they skip is as much later as they are put forward.
-fn moment_of(zone: Tz, local: NaiveDateTime, offset: Option<FixedOffset>) -> Option<NaiveDateTime> {
-    const SKIPPED_HOURS_MAX: i64 = 25;
+/// In UTC, unless the clocks of the zone skip the time, or show it twice.
+fn moment_of(zone: Tz, local: NaiveDateTime) -> Result<NaiveDateTime> {
     match zone.from_local_datetime(&local) {
-        LocalResult::Single(moment) => Some(moment.naive_utc()),
-        LocalResult::Ambiguous(_, other)
-            if other.offset().fix()
-                == offset.unwrap_or_else(|| zone.offset_from_utc_datetime(&local).fix()) =>
-        {
-            Some(other.naive_utc())
-        }
-        LocalResult::Ambiguous(one, _) => Some(one.naive_utc()),
-        LocalResult::None => {
-            let before = (1..=SKIPPED_HOURS_MAX).find_map(|hours| {
-                let earlier = local.checked_sub_signed(TimeDelta::hours(hours))?;
-                zone.from_local_datetime(&earlier).latest()
-            })?;
-            Some(local - before.offset().fix())
+        LocalResult::Single(moment) => Ok(moment.naive_utc()),
+        LocalResult::Ambiguous(..) | LocalResult::None => {
+            exec_err!("clocks changed at {local}, so that it is not one moment: compute in UTC")
         }
     }
 }

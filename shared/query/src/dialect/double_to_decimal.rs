@@ -1,5 +1,5 @@
-//! Doubles as decimals: Athena rounds the fewest digits that are the double, half away from zero; the engine multiplies the
-//! double, and rounds the product.
+//! Casts of doubles to decimals: Athena rounds the fewest digits that are the double, half away from zero; the engine
+//! multiplies the double, and rounds the product.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use super::array_function::{ArrayFunction, first};
 
 /// A cast of doubles to decimals of so many digits, of which so many after the point.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct RoundedDouble {
+pub(super) struct DoubleToDecimal {
     pub(super) precision: u8,
     pub(super) scale: i8,
     /// NULL instead of an error.
     pub(super) is_try: bool,
 }
 
-impl ArrayFunction for RoundedDouble {
+impl ArrayFunction for DoubleToDecimal {
     fn name(&self) -> &'static str {
-        "rounded_double"
+        "double_to_decimal"
     }
 
     fn returns(&self, _: &[DataType]) -> Result<DataType> {
