@@ -123,6 +123,9 @@ impl EmbeddedStore {
     /// Appends stored ticks that the stream lacks, except those in the outbox: they will be appended once their entry is
     /// drained. Returns how many were appended.
     ///
+    /// That the stream lacks them must have been read after the store and the outbox, in this order, as `ops::verify` does:
+    /// then nothing else appends them meanwhile.
+    ///
     /// # Errors
     /// [`StorageError`].
     pub(crate) async fn append_missing(&self, ticks: &[Tick]) -> Result<u64, StorageError> {
