@@ -163,8 +163,10 @@ fn the_plot_shows_the_anomaly() {
     assert_eq!(run.code, 0, "{}", run.stderr);
     let page = std::fs::read_to_string(path).unwrap();
     assert!(page.contains(&format!("anomalies in {ROWS} values")));
+    // The row has milliseconds since the epoch; people read a time.
     let first = input.lines().nth(ANOMALY.start + 1).unwrap();
-    let first = first.split(',').next().unwrap();
+    let first = first.split(',').next().unwrap().parse().unwrap();
+    let first = utc(first, "%Y-%m-%d %H:%M:%S UTC");
     assert!(
         page.contains(&format!("<title>{first} ")),
         "no mark at {first}"
