@@ -64,7 +64,7 @@ pub struct SeriesDetector {
     last_report: Option<Report>,
 }
 
-/// The last report.
+/// The last report; of those within one cooldown in both directions, the strength and the size of the largest.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Report {
     timestamp_ms: i64,
@@ -72,7 +72,24 @@ struct Report {
     strength: f32,
     /// How far the value moved; `f32::MAX` if the report was not of a move.
     size: f32,
-    direction: Direction,
+    directions: Directions,
+}
+
+/// The directions of the reports within a cooldown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Directions {
+    Up,
+    Down,
+    Both,
+}
+
+impl Directions {
+    fn of(direction: Direction) -> Self {
+        match direction {
+            Direction::Up => Self::Up,
+            Direction::Down => Self::Down,
+        }
+    }
 }
 
 impl Default for SeriesDetector {
@@ -295,25 +312,41 @@ impl SeriesDetector {
             Quantity::Value => (seen - expected).abs(),
             Quantity::Change | Quantity::IntervalMs | Quantity::Ticks => f32::MAX,
         };
-        let is_repeated = self.last_report.is_some_and(|last| {
+        let in_cooldown = |last: &Report| {
             let elapsed_ms = timestamp_ms.saturating_sub(last.timestamp_ms);
+            (0..config.cooldown_ms).contains(&elapsed_ms)
+        };
+        let last = self.last_report.filter(in_cooldown);
+        let directions = Directions::of(direction);
+        let is_opposite =
+            |last: &Report| ![directions, Directions::Both].contains(&last.directions);
+        let is_repeated = last.is_some_and(|last| {
             let larger = match (last.kind, kind) {
                 (AnomalyKind::Drift, AnomalyKind::Drift) => LARGER_DRIFT,
                 _ => LARGER,
             };
-            (0..config.cooldown_ms).contains(&elapsed_ms)
-                && direction == last.direction
+            !is_opposite(&last)
                 && signal.strength <= larger * last.strength
                 && (size >= f32::MAX || size <= larger * last.size)
         });
         let is_reported = score >= config.threshold && !is_repeated;
         if is_reported {
-            self.last_report = Some(Report {
+            let report = Report {
                 timestamp_ms,
                 kind,
                 strength: signal.strength,
                 size,
-                direction,
+                directions,
+            };
+            // A price that goes up and down is not reported with each turn.
+            self.last_report = Some(match last {
+                Some(last) if last.directions != directions => Report {
+                    strength: last.strength.max(report.strength),
+                    size: last.size.max(report.size),
+                    directions: Directions::Both,
+                    ..report
+                },
+                _ => report,
             });
         }
         Assessment {

@@ -139,6 +139,23 @@ fn a_second_jump_in_the_cooldown_is_reported_if_it_is_opposite_or_larger() {
 }
 
 #[test]
+fn a_time_of_volatility_is_not_reported_with_each_turn() {
+    for seed in 1..=10 {
+        let mut ticks = Market::ticks(seed, SECOND_MS, QUIET + 60);
+        for (at, tick) in ticks.iter_mut().enumerate().skip(QUIET) {
+            tick.1 *= if (at - QUIET) / 3 % 2 == 0 {
+                1.02
+            } else {
+                0.98
+            };
+        }
+        let found = reports(&ticks);
+        let found: Vec<_> = found.iter().filter(|(at, _)| *at >= QUIET).collect();
+        assert!((2..=5).contains(&found.len()), "{} reports", found.len());
+    }
+}
+
+#[test]
 fn a_drift_that_continues_is_reported_again_once_it_has_doubled() {
     let mut ticks = Market::ticks(4, SECOND_MS, QUIET + 50);
     for (at, tick) in ticks.iter_mut().enumerate().skip(QUIET) {
