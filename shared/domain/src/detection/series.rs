@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
 use super::assessment::{Assessment, Detection};
+use super::cooldown::{Cooldown, Report};
 use super::detection_config::{DetectionConfig, Scale};
 use super::horizon::{Horizon, Limits, NOISE_SHARE};
 use super::moves::{MoveLimits, Moves};
@@ -45,10 +46,6 @@ const RANGE_SAMPLES_MIN: u32 = 288;
 /// Nor if it is further than this: the statistics have seven digits and 38 powers of ten.
 const DISTANCE_MAX: f64 = 1e30;
 
-/// A report within the cooldown must be stronger, or its move larger, by a tenth. A drift that continues must have doubled.
-const LARGER: f32 = 1.1;
-const LARGER_DRIFT: f32 = 2.0;
-
 /// Finds anomalies in a series, one value after the other: it looks at nothing that comes later, and its state is
 /// bounded (less than 4 KB).
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,35 +58,7 @@ pub struct SeriesDetector {
     moves: [Moves; PERIODS_MS.len()],
     steps: Steps,
     faults: u8,
-    last_report: Option<Report>,
-}
-
-/// The last report; of those within one cooldown in both directions, the strength and the size of the largest.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Report {
-    timestamp_ms: i64,
-    kind: AnomalyKind,
-    strength: f32,
-    /// How far the value moved; `f32::MAX` if the report was not of a move.
-    size: f32,
-    directions: Directions,
-}
-
-/// The directions of the reports within a cooldown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Directions {
-    Up,
-    Down,
-    Both,
-}
-
-impl Directions {
-    fn of(direction: Direction) -> Self {
-        match direction {
-            Direction::Up => Self::Up,
-            Direction::Down => Self::Down,
-        }
-    }
+    cooldown: Cooldown,
 }
 
 impl Default for SeriesDetector {
@@ -104,7 +73,7 @@ impl Default for SeriesDetector {
             moves: Default::default(),
             steps: Steps::default(),
             faults: 0,
-            last_report: None,
+            cooldown: Cooldown::default(),
         }
     }
 }
@@ -312,43 +281,15 @@ impl SeriesDetector {
             Quantity::Value => (seen - expected).abs(),
             Quantity::Change | Quantity::IntervalMs | Quantity::Ticks => f32::MAX,
         };
-        let in_cooldown = |last: &Report| {
-            let elapsed_ms = timestamp_ms.saturating_sub(last.timestamp_ms);
-            (0..config.cooldown_ms).contains(&elapsed_ms)
+        let report = Report {
+            timestamp_ms,
+            kind,
+            strength: signal.strength,
+            size,
+            direction,
         };
-        let last = self.last_report.filter(in_cooldown);
-        let directions = Directions::of(direction);
-        let is_opposite =
-            |last: &Report| ![directions, Directions::Both].contains(&last.directions);
-        let is_repeated = last.is_some_and(|last| {
-            let larger = match (last.kind, kind) {
-                (AnomalyKind::Drift, AnomalyKind::Drift) => LARGER_DRIFT,
-                _ => LARGER,
-            };
-            !is_opposite(&last)
-                && signal.strength <= larger * last.strength
-                && (size >= f32::MAX || size <= larger * last.size)
-        });
-        let is_reported = score >= config.threshold && !is_repeated;
-        if is_reported {
-            let report = Report {
-                timestamp_ms,
-                kind,
-                strength: signal.strength,
-                size,
-                directions,
-            };
-            // A price that goes up and down is not reported with each turn.
-            self.last_report = Some(match last {
-                Some(last) if last.directions != directions => Report {
-                    strength: last.strength.max(report.strength),
-                    size: last.size.max(report.size),
-                    directions: Directions::Both,
-                    ..report
-                },
-                _ => report,
-            });
-        }
+        let is_reported =
+            score >= config.threshold && self.cooldown.admits(&report, config.cooldown_ms);
         Assessment {
             score,
             detection: Some(Detection {

@@ -143,7 +143,7 @@ fn a_time_of_volatility_is_not_reported_with_each_turn() {
     for seed in 1..=10 {
         let mut ticks = Market::ticks(seed, SECOND_MS, QUIET + 60);
         for (at, tick) in ticks.iter_mut().enumerate().skip(QUIET) {
-            tick.1 *= if (at - QUIET) / 3 % 2 == 0 {
+            tick.1 *= if ((at - QUIET) / 3).is_multiple_of(2) {
                 1.02
             } else {
                 0.98
