@@ -147,7 +147,7 @@ fn detect(
         }
         writeln!(out)?;
         if let Some(plot) = &mut plot {
-            plot.add(time_text, timestamp_ms, value, &assessment);
+            plot.add(timestamp_ms, value, &assessment);
         }
     }
     out.flush()?;

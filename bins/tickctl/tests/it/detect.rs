@@ -114,6 +114,47 @@ fn the_explanation_names_kind_and_reason() {
 }
 
 #[test]
+fn prices_of_0_are_marked_and_numbers_beyond_all_others_do_not_disturb_the_rest() {
+    let rows = |wrong: &str| {
+        let mut input = "timestamp,value\n".to_owned();
+        for row in 0..600_u32 {
+            let value = 100.0 + f64::from(row * 37 % 11) / 10.0;
+            let value = if row == 400 {
+                wrong.to_owned()
+            } else {
+                value.to_string()
+            };
+            writeln!(
+                input,
+                "{},{value}",
+                1_700_000_000_000_u64 + u64::from(row) * 1_000
+            )
+            .unwrap();
+        }
+        input
+    };
+    for (arguments, wrong, reason) in [
+        (vec!["--prices", "--explain"], "0", "\"at 0 after 100"),
+        (
+            vec!["--explain"],
+            "1e300",
+            "\"at 1.0000e300, above its range, which ends at 10",
+        ),
+    ] {
+        let run = detect(&arguments, &rows(wrong));
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let marked = run
+            .stdout
+            .lines()
+            .skip(1)
+            .filter(|row| !row.contains(",0.0"));
+        let marked: Vec<&str> = marked.collect();
+        assert_eq!(marked.len(), 1, "{marked:?}");
+        assert!(marked[0].contains(reason), "{marked:?}");
+    }
+}
+
+#[test]
 fn the_plot_shows_the_anomaly() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("marks.html");
@@ -122,8 +163,10 @@ fn the_plot_shows_the_anomaly() {
     assert_eq!(run.code, 0, "{}", run.stderr);
     let page = std::fs::read_to_string(path).unwrap();
     assert!(page.contains(&format!("anomalies in {ROWS} values")));
+    // The row has milliseconds since the epoch; people read a time.
     let first = input.lines().nth(ANOMALY.start + 1).unwrap();
-    let first = first.split(',').next().unwrap();
+    let first = first.split(',').next().unwrap().parse().unwrap();
+    let first = utc(first, "%Y-%m-%d %H:%M:%S UTC");
     assert!(
         page.contains(&format!("<title>{first} ")),
         "no mark at {first}"
@@ -145,6 +188,10 @@ fn a_wrong_row_is_named() {
         (
             "timestamp,value\n1,NaN\n",
             "line 2: \"NaN\" is not a number",
+        ),
+        (
+            "timestamp,value\n1396388745000000,2\n",
+            "line 2: \"1396388745000000\" is not a time; use YYYY-MM-DD HH:MM:SS, RFC 3339 or epoch milliseconds",
         ),
     ] {
         let run = detect(&[], input);

@@ -26,7 +26,7 @@ pub enum AnomalyKind {
     Silence,
     /// It is outside of its range, or of its range at this time of the day.
     OutOfRange,
-    /// It is off by a power of ten: misplaced decimals, or a fat finger.
+    /// It is off by a power of ten, or not above 0: misplaced decimals, or a fat finger.
     WrongDecimals,
     /// It is the reciprocal of the price: base and quote are swapped.
     InvertedPair,

@@ -91,6 +91,9 @@ impl Detection {
                 duration_text(rounded(*expected))
             ),
             AnomalyKind::OutOfRange => format!("at {to}, {side} its range, which ends at {from}"),
+            AnomalyKind::WrongDecimals if *seen <= 0.0 => {
+                format!("at {to} after {from}, which is not a price")
+            }
             AnomalyKind::WrongDecimals => {
                 format!("at {to} after {from}, off by a power of ten: misplaced decimals?")
             }

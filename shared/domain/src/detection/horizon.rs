@@ -52,9 +52,19 @@ impl Horizon {
         (self.samples > 0).then_some(self.last)
     }
 
+    /// How many samples there were.
+    pub(super) fn samples(&self) -> u32 {
+        self.samples
+    }
+
     /// Its range up to the last sample.
     pub(super) fn range(&self) -> f32 {
         self.high - self.low
+    }
+
+    /// The ends of the range.
+    pub(super) fn ends(&self) -> (f32, f32) {
+        (self.low, self.high)
     }
 
     /// What the statistics show if the tick is a sample: if the last one is at least a period old.

@@ -11,6 +11,7 @@
 
 mod anomaly_kind;
 mod assessment;
+mod cooldown;
 mod detection_config;
 mod horizon;
 mod jump;

@@ -32,6 +32,9 @@ pub(super) struct Tail {
     share: f32,
     /// The mean excess of the prior samples, in counters: 4 / (ln 2 · exponent).
     prior_excess: f32,
+    /// What the past has this often is a part of it, and no rarer than that; what it has less often may be a fault that came
+    /// back.
+    recurrences_min: u16,
 }
 
 impl Tail {
@@ -39,14 +42,17 @@ impl Tail {
     pub(super) const OF_MOVES: Self = Self {
         share: 0.02,
         prior_excess: 1.92,
+        recurrences_min: u16::MAX,
     };
 
     /// Waits and runs. If events are independent, they fall exponentially: the largest fiftieth exceed its limit of
     /// ln 50 means by one mean, which is a power of about four. Events come in bursts, so only the largest hundredth
-    /// are waits between bursts.
+    /// are waits between bursts. A market that is closed at night or at weekends has waits that are far from all others,
+    /// and come back.
     pub(super) const OF_WAITS: Self = Self {
         share: 0.01,
         prior_excess: 1.44,
+        recurrences_min: 4,
     };
 }
 
@@ -97,8 +103,28 @@ impl Past {
     }
 
     /// The probability of a measure as large, even if it exceeds all of the past: above the largest samples, it falls
-    /// with a power of the measure, as they do (Hill's estimator, on the counters).
+    /// with a power of the measure, as they do (Hill's estimator, on the counters). What recurs is at least as probable as
+    /// it was frequent.
     pub(super) fn tail_probability(&self, measure: f32, tail: Tail) -> f32 {
+        let as_large = self.as_large(position(measure));
+        let frequency = if as_large < tail.recurrences_min {
+            0.0
+        } else {
+            f32::from(as_large) / (f32::from(self.total) + 1.0)
+        };
+        frequency.max(self.beyond_largest(measure, tail))
+    }
+
+    /// How many samples were as large.
+    fn as_large(&self, position: f32) -> u16 {
+        // The last counter also has what exceeds it, of which the size is not known.
+        if position >= as_f32(BINS) {
+            return 0;
+        }
+        self.counts.iter().skip(bin_of(position)).sum()
+    }
+
+    fn beyond_largest(&self, measure: f32, tail: Tail) -> f32 {
         let total = f32::from(self.total);
         let wanted = (tail.share * total).max(TAIL_SAMPLES_MIN);
         let (mut weight, mut excess_sum, mut first) = (0.0_f32, 0.0_f32, as_f32(BINS));
@@ -174,6 +200,19 @@ mod tests {
                 "{alpha}: {estimated}, not {expected}"
             );
         }
+    }
+
+    #[test]
+    fn what_was_seen_is_as_frequent_as_it_was() {
+        let mut past = Past::default();
+        for n in 0..1_200_u16 {
+            past.add(if n % 120 == 119 { 48.0 } else { 1.0 });
+        }
+        let of = |measure| past.tail_probability(measure, Tail::OF_WAITS);
+        assert!((of(48.0) - 1.0 / 120.0).abs() < 1e-3, "{}", of(48.0));
+        assert!(of(70.0) < 1.0 / 120.0 && of(200.0) < 1.0 / 300.0);
+        // Moves are as rare as they were by their size alone: a jump does not hide the next ones.
+        assert!(past.tail_probability(48.0, Tail::OF_MOVES) < 1.0 / 120.0);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anomaly_kind::{AnomalyKind, Direction, Quantity};
 use super::assessment::{Assessment, Detection};
+use super::cooldown::{Cooldown, Report};
 use super::detection_config::{DetectionConfig, Scale};
 use super::horizon::{Horizon, Limits, NOISE_SHARE};
 use super::moves::{MoveLimits, Moves};
@@ -31,15 +32,19 @@ const TICKS_OF_MOVES: [f32; 4] = [0.0, 8.0, 32.0, 128.0];
 const NOISE_MIN_LOGARITHMIC: f32 = 1e-4;
 const NOISE_MIN_LINEAR: f32 = 1e-12;
 
-/// The strength of a price that no market makes.
+/// The strength of a value that the series cannot have.
 const FAULT_STRENGTH: f32 = 4.0;
 
-/// This many faulty prices in a row are the new price.
+/// This many of them in a row are the new values.
 const FAULTS_MAX: u8 = 3;
 
-/// A report within the cooldown must be stronger, or its move larger, by a tenth. A drift that continues must have doubled.
-const LARGER: f32 = 1.1;
-const LARGER_DRIFT: f32 = 2.0;
+/// A number is not one of the series if it is further from the last than this many times the range, which is known after so
+/// many samples. Learned, it would hide all that follows.
+const RANGES_MAX: f64 = 1e6;
+const RANGE_SAMPLES_MIN: u32 = 288;
+
+/// Nor if it is further than this: the statistics have seven digits and 38 powers of ten.
+const DISTANCE_MAX: f64 = 1e30;
 
 /// Finds anomalies in a series, one value after the other: it looks at nothing that comes later, and its state is
 /// bounded (less than 4 KB).
@@ -53,18 +58,7 @@ pub struct SeriesDetector {
     moves: [Moves; PERIODS_MS.len()],
     steps: Steps,
     faults: u8,
-    last_report: Option<Report>,
-}
-
-/// The last report.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Report {
-    timestamp_ms: i64,
-    kind: AnomalyKind,
-    strength: f32,
-    /// How far the value moved; `f32::MAX` if the report was not of a move.
-    size: f32,
-    direction: Direction,
+    cooldown: Cooldown,
 }
 
 impl Default for SeriesDetector {
@@ -79,31 +73,39 @@ impl Default for SeriesDetector {
             moves: Default::default(),
             steps: Steps::default(),
             faults: 0,
-            last_report: None,
+            cooldown: Cooldown::default(),
         }
     }
 }
 
 impl SeriesDetector {
     /// Judges a value and learns from it. Values come in the order of event time; if time goes back, the detector continues
-    /// from there. A value that is not finite, or a price that is not above 0, is ignored with a score of 0.
+    /// from there. A value that is not finite is ignored with a score of 0. A price that is not above 0 is reported, but not
+    /// learned.
     pub fn observe(
         &mut self,
         timestamp_ms: i64,
         value: f64,
         config: &DetectionConfig,
     ) -> Assessment {
+        if !value.is_finite() {
+            return Assessment::NONE;
+        }
         let position = match config.scale {
             Scale::Linear => value,
             Scale::Logarithmic => value.ln(),
         };
+        if let Some((fault, origin)) = self.fault(position, config) {
+            let mut assessment = self.assess(timestamp_ms, fault, origin, config);
+            if let Some(detection) = &mut assessment.detection {
+                detection.seen = value;
+            }
+            return assessment;
+        }
         if !position.is_finite() {
             return Assessment::NONE;
         }
         let origin = *self.origin.get_or_insert(position);
-        if let Some(fault) = self.fault(position, origin, config) {
-            return self.assess(timestamp_ms, fault, origin, config);
-        }
         let value = narrowed(position - origin);
         let tick = Tick {
             timestamp_ms,
@@ -201,31 +203,54 @@ impl SeriesDetector {
         stronger(signal, steps)
     }
 
-    /// A price that no market makes. It is not learned unless it persists.
-    fn fault(&mut self, position: f64, origin: f64, config: &DetectionConfig) -> Option<Signal> {
-        let earlier = self.horizons.first()?.last()?;
+    /// A value that the series cannot have, and the origin. It is not learned unless it persists: a series that is so far
+    /// away is a new one.
+    fn fault(&mut self, position: f64, config: &DetectionConfig) -> Option<(Signal, f64)> {
+        let (origin, first) = (self.origin?, self.horizons.first()?);
+        let earlier = first.last()?;
+        let last = origin + f64::from(earlier);
+        let (low, high) = first.ends();
         let kind = match config.scale {
-            Scale::Linear => None,
-            Scale::Logarithmic => price_fault::of(position, origin + f64::from(earlier)),
+            Scale::Linear => {
+                let is_known = first.samples() >= RANGE_SAMPLES_MIN && first.range() > 0.0;
+                let ranges = RANGES_MAX * f64::from(first.range());
+                let most = if is_known { ranges } else { DISTANCE_MAX };
+                let is_far = (position - last).abs() > most.min(DISTANCE_MAX);
+                is_far.then_some(AnomalyKind::OutOfRange)
+            }
+            Scale::Logarithmic => price_fault::of(position, last),
         };
         self.faults = match kind {
-            Some(_) => self.faults + 1,
+            Some(_) => self.faults.saturating_add(1),
             None => 0,
         };
-        let kind = kind.filter(|_| self.faults < FAULTS_MAX)?;
-        let seen = narrowed(position - origin);
-        Some(Signal {
-            strength: FAULT_STRENGTH,
-            observed: Observed {
-                kind,
-                direction: Direction::of(seen - earlier),
-                quantity: Quantity::Value,
-                expected: earlier,
-                seen,
-                samples: 1.0,
+        let persists = self.faults >= FAULTS_MAX && position.is_finite();
+        if persists && config.scale == Scale::Linear {
+            *self = Self::default();
+        }
+        let kind = kind.filter(|_| !persists)?;
+        let (direction, end) = if position > last {
+            (Direction::Up, high)
+        } else {
+            (Direction::Down, low)
+        };
+        let observed = Observed {
+            kind,
+            direction,
+            quantity: Quantity::Value,
+            expected: match config.scale {
+                Scale::Linear => end,
+                Scale::Logarithmic => earlier,
             },
+            seen: narrowed(position - origin),
+            samples: 1.0,
+        };
+        let signal = Signal {
+            strength: FAULT_STRENGTH,
+            observed,
             window_ms: 0.0,
-        })
+        };
+        Some((signal, origin))
     }
 
     fn assess(
@@ -256,27 +281,15 @@ impl SeriesDetector {
             Quantity::Value => (seen - expected).abs(),
             Quantity::Change | Quantity::IntervalMs | Quantity::Ticks => f32::MAX,
         };
-        let is_repeated = self.last_report.is_some_and(|last| {
-            let elapsed_ms = timestamp_ms.saturating_sub(last.timestamp_ms);
-            let larger = match (last.kind, kind) {
-                (AnomalyKind::Drift, AnomalyKind::Drift) => LARGER_DRIFT,
-                _ => LARGER,
-            };
-            (0..config.cooldown_ms).contains(&elapsed_ms)
-                && direction == last.direction
-                && signal.strength <= larger * last.strength
-                && (size >= f32::MAX || size <= larger * last.size)
-        });
-        let is_reported = score >= config.threshold && !is_repeated;
-        if is_reported {
-            self.last_report = Some(Report {
-                timestamp_ms,
-                kind,
-                strength: signal.strength,
-                size,
-                direction,
-            });
-        }
+        let report = Report {
+            timestamp_ms,
+            kind,
+            strength: signal.strength,
+            size,
+            direction,
+        };
+        let is_reported =
+            score >= config.threshold && self.cooldown.admits(&report, config.cooldown_ms);
         Assessment {
             score,
             detection: Some(Detection {

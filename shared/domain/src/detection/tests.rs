@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::{AnomalyKind, Assessment, DetectionConfig, Direction, SeriesDetector};
 
+mod absurd_values;
 mod pair_on_venues;
 mod short_past;
 mod stuck_and_silent;
@@ -138,6 +139,23 @@ fn a_second_jump_in_the_cooldown_is_reported_if_it_is_opposite_or_larger() {
 }
 
 #[test]
+fn a_time_of_volatility_is_not_reported_with_each_turn() {
+    for seed in 1..=10 {
+        let mut ticks = Market::ticks(seed, SECOND_MS, QUIET + 60);
+        for (at, tick) in ticks.iter_mut().enumerate().skip(QUIET) {
+            tick.1 *= if ((at - QUIET) / 3).is_multiple_of(2) {
+                1.02
+            } else {
+                0.98
+            };
+        }
+        let found = reports(&ticks);
+        let found: Vec<_> = found.iter().filter(|(at, _)| *at >= QUIET).collect();
+        assert!((2..=5).contains(&found.len()), "{} reports", found.len());
+    }
+}
+
+#[test]
 fn a_drift_that_continues_is_reported_again_once_it_has_doubled() {
     let mut ticks = Market::ticks(4, SECOND_MS, QUIET + 50);
     for (at, tick) in ticks.iter_mut().enumerate().skip(QUIET) {
@@ -253,17 +271,26 @@ fn the_state_is_small_and_survives_being_stored() {
 }
 
 #[test]
-fn what_is_no_price_changes_nothing() {
+fn what_is_not_a_price_is_not_learned() {
     let mut detector = SeriesDetector::default();
     for (ms, price) in Market::ticks(7, SECOND_MS, 500) {
         detector.observe(ms, price, &DetectionConfig::PRICES);
     }
     let before = postcard::to_stdvec(&detector).unwrap();
-    for price in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+    for price in [f64::NAN, f64::INFINITY] {
         let assessment = detector.observe(START_MS, price, &DetectionConfig::PRICES);
         assert_eq!(assessment.score, 0.0);
     }
     assert_eq!(postcard::to_stdvec(&detector).unwrap(), before);
+    // Nor if it persists.
+    let mut other = detector.clone();
+    for n in 0..1_000 {
+        other.observe(START_MS + n, 0.0, &DetectionConfig::PRICES);
+    }
+    for (ms, price) in Market::ticks(7, SECOND_MS, 900).split_off(500) {
+        let expected = detector.observe(ms, price, &DetectionConfig::PRICES);
+        assert_eq!(other.observe(ms, price, &DetectionConfig::PRICES), expected);
+    }
 }
 
 proptest! {

@@ -9,6 +9,9 @@ use super::statistic::{Observed, Sample, Statistic};
 
 const SLOW_SPAN: f32 = 1_000.0;
 
+/// A feed whose changes are smaller than this share of the usual is stuck; others are quiet.
+const STUCK_SHARE: f32 = 0.25;
+
 /// By how many doublings the size of the changes of the last `FAST` samples differs from that of the past. With
 /// `ONLY_LESS`, more movement than usual measures 0.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -35,7 +38,7 @@ impl<const FAST: u16, const ONLY_LESS: bool> Statistic for Volatility<FAST, ONLY
 
     fn observed(&self, _: &Sample) -> Observed {
         Observed {
-            kind: if ONLY_LESS {
+            kind: if ONLY_LESS && self.fast.get() < STUCK_SHARE * self.expected {
                 AnomalyKind::StuckFeed
             } else {
                 AnomalyKind::Volatility
@@ -85,6 +88,12 @@ mod tests {
         assert!(none > 5.0, "{none}");
         let expected = (AnomalyKind::StuckFeed, Direction::Down);
         assert_eq!(kind_and_direction(observed), expected);
+        let (less, quiet) = after::<true>(0.4);
+        assert!(less > 1.0, "{less}");
+        assert_eq!(
+            kind_and_direction(quiet),
+            (AnomalyKind::Volatility, Direction::Down)
+        );
         assert_eq!(after::<true>(8.0).0, 0.0);
     }
 }

@@ -25,16 +25,10 @@ struct Mark {
 }
 
 impl Plot {
-    pub(super) fn add(
-        &mut self,
-        time: &str,
-        timestamp_ms: i64,
-        value: f64,
-        assessment: &Assessment,
-    ) {
+    pub(super) fn add(&mut self, timestamp_ms: i64, value: f64, assessment: &Assessment) {
         self.points.push((timestamp_ms, value));
         if let Some(detection) = assessment.detection.filter(|_| assessment.is_reported) {
-            let (score, kind) = (assessment.score, detection.kind);
+            let (time, score, kind) = (time_text(timestamp_ms), assessment.score, detection.kind);
             self.marks.push(Mark {
                 timestamp_ms,
                 value,
@@ -137,7 +131,7 @@ fn time_text(ms: i64) -> String {
     let time = chrono::DateTime::from_timestamp_millis(ms);
     time.map_or_else(
         || ms.to_string(),
-        |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        |time| time.format("%Y-%m-%d %H:%M:%S%.f UTC").to_string(),
     )
 }
 

@@ -2,11 +2,14 @@
 
 use chrono::{DateTime, NaiveDateTime};
 
+/// The end of the year 9999. A larger number is not of milliseconds.
+const LATEST_MS: i64 = 253_402_300_799_999;
+
 /// Milliseconds since the epoch of a time in RFC 3339, of `YYYY-MM-DD HH:MM:SS` in UTC (with a fraction, or with a T,
-/// too), or of a whole number of milliseconds since the epoch.
+/// too), or of a whole number of milliseconds since the epoch, up to the year 9999.
 pub(super) fn parse(text: &str) -> Option<i64> {
-    if let Ok(ms) = text.parse() {
-        return Some(ms);
+    if let Ok(ms) = text.parse::<i64>() {
+        return (-LATEST_MS..=LATEST_MS).contains(&ms).then_some(ms);
     }
     let utc = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"];
     let utc = utc
@@ -40,6 +43,8 @@ mod tests {
             "2014-04-01",
             "2014-13-01 00:00:00",
             "1.5e12",
+            "1396388745000000",
+            "-9223372036854775808",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

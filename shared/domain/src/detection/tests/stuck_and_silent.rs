@@ -48,6 +48,32 @@ fn a_silence_is_found_when_it_ends() {
 }
 
 #[test]
+fn a_market_that_is_closed_at_weekends_is_not_silent_each_week() {
+    // Prices of each hour, of which there are none for 48 hours after five days; and in the last week for four days.
+    let weeks = 26;
+    let mut market = Market::seeded(1, 60 * MINUTE_MS);
+    let mut ticks = Vec::new();
+    for hour in 0..weeks * 7 * 24_i64 {
+        let is_open =
+            hour % (7 * 24) < 5 * 24 && !(hour / (7 * 24) == weeks - 1 && hour % (7 * 24) < 48);
+        if is_open {
+            ticks.push((START_MS + hour * 60 * MINUTE_MS, market.next()));
+        }
+    }
+    let found = reports(&ticks);
+    let silences = found
+        .iter()
+        .filter(|(_, it)| it.detection.unwrap().kind == AnomalyKind::Silence);
+    let silences: Vec<usize> = silences.map(|(at, _)| at / (5 * 24)).collect();
+    assert!(silences.len() <= 6, "weeks of {silences:?}");
+    let last_week = usize::try_from(weeks - 1).unwrap();
+    assert!(
+        silences.contains(&last_week),
+        "the closed Monday and Tuesday: {silences:?}"
+    );
+}
+
+#[test]
 fn stuck_feeds_and_silences_are_found_in_trades() {
     // (ticks with the same price, minutes without any)
     for (stuck, silent_minutes, expected) in [
