@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::call_rewrite::bare;
 use super::derived_table::selected_from;
-use super::{derived_table, shows, using};
+use super::{derived_table, order_by, shows, using};
 use crate::error::SqlError;
 use crate::result_columns::UNNAMED;
 use crate::table_names::is_table;
@@ -47,6 +47,7 @@ impl VisitorMut for Rewriter<'_> {
         for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
             lower_alias(&mut cte.alias);
         }
+        order_by::by_places(query);
         if let Err(error) = using::with_tables(query) {
             return ControlFlow::Break(error);
         }

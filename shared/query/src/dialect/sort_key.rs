@@ -4,6 +4,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{Expr, Value, visit_expressions};
 
+use crate::ast_names::lower;
+
 /// An expression without the parentheses around it.
 pub(super) fn without_parentheses(expr: &Expr) -> &Expr {
     match expr {
@@ -28,7 +30,7 @@ pub(super) fn identifiers(expr: &Expr) -> Vec<String> {
     let mut names = Vec::new();
     let visited = visit_expressions(expr, |expr| {
         if let Expr::Identifier(name) = expr {
-            names.push(name.value.to_lowercase());
+            names.push(lower(name));
         }
         ControlFlow::<()>::Continue(())
     });

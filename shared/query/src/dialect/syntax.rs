@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, GroupByExpr, Ident, LimitClause, OrderByKind, Query, Select, SelectFlavor,
     SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned as _, Statement, TableFactor, Value,
-    Visit as _, Visitor, WildcardAdditionalOptions, visit_expressions,
+    Visit as _, Visitor, WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::refusal::{Checked, here_only, refuse};
-use super::{expr_syntax, from_syntax};
-use crate::ast_names::lower;
+use super::sort_key::{identifiers, is_count, is_place, without_parentheses};
+use super::{expr_syntax, from_syntax, order_by};
 use crate::error::SqlError;
 
 /// Refuses a statement with a construct that Athena does not have, or that means something else there.
@@ -76,7 +76,7 @@ fn of_query(query: &Query) -> Checked {
             return refuse("ORDER BY ALL", "name the columns", order_by.span());
         };
         for key in keys {
-            of_sort_key(without_parentheses(&key.expr), &query.body)?;
+            order_by::check(without_parentheses(&key.expr), &query.body)?;
         }
         if order_by.interpolate.is_some() || keys.iter().any(|key| key.with_fill.is_some()) {
             return refuse("WITH FILL", "join with a sequence", order_by.span());
@@ -137,32 +137,6 @@ fn of_query(query: &Query) -> Checked {
 
 fn is_before(one: Span, other: Span) -> bool {
     one.start.line > 0 && one.start < other.start
-}
-
-fn of_sort_key(key: &Expr, body: &SetExpr) -> Checked {
-    if let Expr::UnaryOp { expr, .. } = key
-        && is_place(without_parentheses(expr))
-    {
-        let instead = "write the place of a result, from 1 on";
-        return refuse("ORDER BY of a number with a sign", instead, key.span());
-    }
-    let after = match body {
-        SetExpr::Select(select) if matches!(select.distinct, Some(Distinct::Distinct)) => {
-            "SELECT DISTINCT"
-        }
-        SetExpr::SetOperation { .. } => "UNION, INTERSECT or EXCEPT",
-        _ => return Ok(()),
-    };
-    // The planner would take its columns for those of the tables, or of the first branch.
-    match key {
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => Ok(()),
-        key if is_place(key) => Ok(()),
-        key => Err(here_only(
-            &format!("ORDER BY of an expression after {after}"),
-            "select the expression, and write its place: ORDER BY 1",
-            key.span(),
-        )),
-    }
 }
 
 fn of_set_expr(body: &SetExpr) -> Checked {
@@ -289,38 +263,6 @@ fn is_column(expr: &Expr) -> bool {
             Expr::Identifier(_) | Expr::CompoundIdentifier(_)
         ),
     }
-}
-
-/// An expression without the parentheses around it.
-fn without_parentheses(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Nested(inner) => without_parentheses(inner),
-        expr => expr,
-    }
-}
-
-/// Whether it is the place of a result, such as 1.
-fn is_place(key: &Expr) -> bool {
-    matches!(key, Expr::Value(value) if is_count(&value.value))
-}
-
-/// Whether it is a number of rows or a place: digits, or a parameter.
-fn is_count(value: &Value) -> bool {
-    matches!(value, Value::Number(digits, _) if digits.bytes().all(|b| b.is_ascii_digit()))
-        || matches!(value, Value::Placeholder(_))
-}
-
-/// The names without a table in an expression, in lower case.
-fn identifiers(expr: &Expr) -> Vec<String> {
-    let mut names = Vec::new();
-    let visited = visit_expressions(expr, |expr| {
-        if let Expr::Identifier(name) = expr {
-            names.push(lower(name));
-        }
-        ControlFlow::<()>::Continue(())
-    });
-    debug_assert!(visited.is_continue());
-    names
 }
 
 /// The name of a result that an expression refers to, if the rest of the SELECT does not show that it is also
