@@ -84,7 +84,8 @@ impl EmbeddedStore {
     /// [`StorageError`] as for [`EmbeddedStore::open`], and [`StorageError::Missing`] and
     /// [`StorageError::NotUpgraded`].
     pub fn open_existing(config: &EmbeddedConfig) -> Result<Self, StorageError> {
-        if !config.folder.join(FORMAT_FILE).is_file() {
+        let has_store = config.folder.join(FORMAT_FILE).try_exists();
+        if !has_store.map_err(fjall::Error::from)? {
             return Err(StorageError::Missing(config.folder.display().to_string()));
         }
         let db = open_engine(config)?;
@@ -326,6 +327,12 @@ mod tests {
         let refused = EmbeddedStore::open_existing(&config).err().unwrap();
         assert!(matches!(refused, StorageError::Missing(_)), "{refused}");
         assert!(!config.folder.exists());
+        // Without the right to look, it is not known whether there is one; nor of a folder in a file.
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let refused = EmbeddedStore::open_existing(&EmbeddedConfig::new(file));
+        let refused = refused.err().unwrap();
+        assert!(matches!(refused, StorageError::Engine(_)), "{refused}");
         let store = EmbeddedStore::open(&config).unwrap();
         let refused = EmbeddedStore::open_existing(&config).err().unwrap();
         assert!(matches!(refused, StorageError::Locked(_)), "{refused}");

@@ -55,7 +55,7 @@ Examples:
   tickctl verify --from 1h --repair; tickctl verify --from 1h
   tickctl verify --from 1h --aws --project tickstream --archive s3://tickstream-archive-123456789012-us-east-1/price-archive
 
-Exit codes: 0 all is proven; 1 there are differences; 2 a wrong option; 3 not everything could be seen, ticks that are due
+Exit codes: 0 all that is due is proven; 1 there are differences; 2 a wrong option; 3 not everything could be seen, ticks that are due
 are still on their way, the comparison could not be completed, there was nothing to compare, or the redrive queue was not
 empty.")]
 pub struct VerifyArgs {

@@ -46,6 +46,8 @@ impl Sight {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
     pub(super) due: Due,
+    /// Whether all is known that is on its way. What is neither there nor on its way is missing then, due or not.
+    pub(super) pending_is_known: bool,
     pub(super) store: Sight,
     pub(super) stream: Sight,
     pub(super) archive: Sight,
@@ -67,7 +69,8 @@ pub(super) struct Tally {
 pub(super) struct Lacking {
     /// Ticks of the cohort that the stream lacks.
     pub(super) in_stream: Vec<Tick>,
-    /// Ticks of the cohort that the stream has and the archive lacks.
+    /// Ticks of the cohort that the archive lacks, and will not get from the stream by a repair: it has them, or has removed
+    /// what was received then.
     pub(super) in_archive: Vec<Tick>,
 }
 
@@ -137,11 +140,11 @@ impl Tally {
                         };
                         if stored.ingested_at_ms < sight.before_ms {
                             of_place.unseen = 1;
-                        } else if stored.ingested_at_ms >= due_ms {
-                            of_place.late = 1;
                         } else if copies.iter().any(|record| is_on_its_way(record, place)) {
                             of_place.late = 1;
-                            of_place.overdue = 1;
+                            of_place.overdue = u64::from(stored.ingested_at_ms < due_ms);
+                        } else if stored.ingested_at_ms >= due_ms && !rules.pending_is_known {
+                            of_place.late = 1;
                         } else {
                             of_place.missing = 1;
                             self.example(Finding::Missing, place, stored, None, names);
@@ -160,10 +163,11 @@ impl Tally {
             }
         }
         counts.matched = u64::from(counts.stream.matched == 1 && counts.archive.matched == 1);
+        let is_removed = counts.stream.unseen == 1 && rules.stream != Sight::NONE;
         if let (Some(lacking), Some(stored)) = (lacking, stored) {
             if counts.stream.missing == 1 {
                 lacking.in_stream.extend(stored.tick(names));
-            } else if counts.archive.missing == 1 && found[0] > 0 {
+            } else if counts.archive.missing == 1 && (found[0] > 0 || is_removed) {
                 lacking.in_archive.extend(stored.tick(names));
             }
         }

@@ -220,7 +220,7 @@ pub struct Proof {
 pub struct Repaired {
     /// Appended to the stream. Its consumers, and so the archive, follow.
     pub appended: u64,
-    /// Written to the archive, since the stream has them.
+    /// Written to the archive, since the stream has them, or has removed what was received then.
     pub archived: u64,
 }
 

@@ -101,6 +101,7 @@ impl Verify<'_> {
                 stream_ms: self.now_ms - due_after.streamed_ms,
                 archive_ms: self.now_ms - due_after.archived_ms,
             },
+            pending_is_known: places.pending.is_some(),
             store: stored.sight,
             stream: streamed.sight,
             archive: archived.sight,

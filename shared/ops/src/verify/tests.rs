@@ -24,6 +24,7 @@ const NOW_MS: i64 = START_MS + 3_600_000;
 struct Options {
     request: VerifyRequest,
     now_ms: i64,
+    pending_is_known: bool,
     stopped: Arc<AtomicBool>,
 }
 
@@ -49,6 +50,7 @@ async fn verified(
             repair: false,
         },
         now_ms: NOW_MS,
+        pending_is_known: true,
         stopped: Arc::default(),
     };
     change(&mut options);
@@ -57,7 +59,7 @@ async fn verified(
             store: memory,
             stream: memory,
             archive: memory,
-            pending: Some(memory),
+            pending: options.pending_is_known.then_some(memory as _),
         },
         repair: memory,
         due_after: DueAfter {

@@ -98,7 +98,12 @@ fn headline(proof: &Proof) -> String {
     let matched = ticks(proof.counts.matched);
     match proof.verdict() {
         Verdict::Proven => {
-            format!("proven    {matched} of the cohort are in stream and archive as stored")
+            let text =
+                format!("proven    {matched} of the cohort are in stream and archive as stored");
+            match proof.counts.archive.late {
+                0 => text,
+                late => format!("{text}; {late} more are not due yet"),
+            }
         }
         Verdict::Differences => format!(
             "differs   {}; {matched} match",

@@ -6,16 +6,25 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 
 #[tokio::test]
-async fn a_tick_that_is_not_due_is_late_and_one_that_is_due_is_missing() {
+async fn a_tick_that_is_not_due_is_late_if_it_is_not_known_what_is_on_its_way() {
     let memory = healthy(COUNT);
     memory.archived.lock().unwrap().truncate(850);
     // The last 50 ticks of the cohort were received in the last minute.
     let soon = START_MS + 1_000_000 + 10_000;
-    let proof = verified(&memory, |it| it.until(soon)).await.unwrap();
+    let proof = verified(&memory, |it| {
+        it.until(soon);
+        it.pending_is_known = false;
+    });
+    let proof = proof.await.unwrap();
     assert_eq!(proof.verdict(), Verdict::Proven);
     assert_eq!(
         (proof.counts.archive.late, proof.counts.archive.missing),
         (50, 0)
+    );
+    let proof = verified(&memory, |it| it.until(soon)).await.unwrap();
+    assert_eq!(
+        (proof.counts.archive.late, proof.counts.archive.missing),
+        (0, 50)
     );
     let proof = proof_of(&memory).await;
     assert_eq!(proof.verdict(), Verdict::Differences);
@@ -62,8 +71,9 @@ async fn a_tick_that_is_on_its_way_is_late_and_not_repaired() {
     );
     // What is not due is just late.
     let soon = START_MS + 1_000_000 + 10_000;
-    memory.pending = healthy(COUNT).pending;
     memory.streamed = healthy(COUNT).streamed;
+    let of_archive = memory.streamed.get_mut().unwrap()[870..].to_vec();
+    memory.pending = [Vec::new(), of_archive];
     let proof = verified(&memory, |it| it.until(soon)).await.unwrap();
     assert_eq!(
         (proof.verdict(), proof.counts.archive.late),
@@ -100,6 +110,12 @@ async fn what_could_not_be_seen_is_neither_missing_nor_proven() {
         (proof.counts.stream.unseen, proof.counts.stream.missing),
         (450, 0)
     );
+    // The archive cannot get from the stream what it has removed.
+    memory.archived.lock().unwrap().drain(..10);
+    let proof = verified(&memory, |it| it.request.repair = true).await;
+    let repaired = proof.unwrap().repaired.unwrap();
+    assert_eq!((repaired.appended, repaired.archived), (0, 10));
+    assert_eq!(proof_of(&memory).await.counts.archive.missing, 0);
 
     let mut memory = healthy(COUNT);
     memory.archived.lock().unwrap().truncate(10);
