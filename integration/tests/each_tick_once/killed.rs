@@ -60,7 +60,7 @@ impl Tickstream {
         }
     }
 
-    /// SIGKILL: nothing is flushed, and nobody is told.
+    /// Kills the process with SIGKILL, so that it flushes nothing.
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -39,7 +39,8 @@ pub struct Places<'a> {
     pub stream: &'a dyn StreamedTicks,
     /// The archive.
     pub archive: &'a dyn ArchivedTicks,
-    /// What is on its way to them; `None` if this cannot be known, so that only the time since the receipt tells.
+    /// The ticks on their way to the stream and the archive. `None` if they cannot be read: a tick then counts as late until
+    /// it is due.
     pub pending: Option<&'a dyn PendingTicks>,
 }
 
