@@ -1,7 +1,8 @@
 //! Generated ticks.
 
 use app::ports::CohortTick;
-use domain::{Method, Price, SourceName, Tick, TickId, Token, Volume};
+use app::read_back::ArchivedTick;
+use domain::{Method, Pair, Price, SourceName, Tick, TickId, Token, Volume};
 use rust_decimal::Decimal;
 
 /// The event time of the first generated tick: 2026-01-01T00:00:00Z.
@@ -30,6 +31,24 @@ pub fn tick(token: &str, n: u32) -> Tick {
         method: Method::Reported,
         sequence: None,
         quality: None,
+    }
+}
+
+/// A tick as the archive has it.
+#[must_use]
+pub fn archived(tick: &Tick) -> ArchivedTick {
+    ArchivedTick {
+        tick_id: tick.tick_id,
+        pair: Pair::of(tick),
+        price: tick.price.to_f64(),
+        volume: tick.volume.map(Volume::to_f64),
+        timestamp_ms: tick.timestamp_ms,
+        ingested_at_ms: tick.ingested_at_ms,
+        source: tick.source.clone(),
+        slot: tick.slot,
+        method: tick.method,
+        sequence: tick.sequence,
+        quality: tick.quality,
     }
 }
 

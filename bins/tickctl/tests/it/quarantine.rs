@@ -193,19 +193,21 @@ fn entries_are_replayed_after_a_dry_run_except_those_that_are_done() {
     assert_eq!(line["replayed"], json!({"outcome": "stored", "ticks": 2}));
 }
 
+/// The numbers, within their millisecond, of the entries that the output lists.
+fn numbers_listed(run: &Run) -> Vec<&str> {
+    let lines = run.stdout.lines();
+    let numbers = lines.filter_map(|line| line.split_once("  ")?.0.strip_prefix("1767312000000-"));
+    numbers.collect()
+}
+
 /// Those that are done do not count for the limit, and the output says how many are left.
 #[test]
 fn entries_behind_those_that_are_done_are_found() {
     let options = [&SELECTED[..], &["--source", "many", "--limit", "10"]].concat();
     let run = quarantine(&["replay"], &options);
     assert_eq!(run.code, 0, "{run:?}");
-    let names: Vec<&str> = run
-        .stdout
-        .lines()
-        .filter_map(|line| line.split_once("  ")?.0.strip_prefix("1767312000000-"))
-        .collect();
     let oldest: Vec<String> = (101..=110).map(|number| number.to_string()).collect();
-    assert_eq!(names, oldest);
+    assert_eq!(numbers_listed(&run), oldest);
     assert!(
         run.stdout
             .contains("would replay 10 entries; add --apply to replay them\n2 more are open"),
@@ -225,12 +227,7 @@ fn entries_of_every_page_are_found() {
     let options = [&SELECTED[..], &["--source", "pages"]].concat();
     let run = quarantine(&["replay"], &options);
     assert_eq!(run.code, 0, "{run:?}");
-    let ids: Vec<&str> = run
-        .stdout
-        .lines()
-        .filter_map(|line| line.split_once("  ")?.0.strip_prefix("1767312000000-"))
-        .collect();
-    assert_eq!(ids, ["0", "1", "10050"], "{run:?}");
+    assert_eq!(numbers_listed(&run), ["0", "1", "10050"], "{run:?}");
     assert!(run.stdout.contains("would replay 3 entries"), "{run:?}");
     // A page of a single millisecond says nothing of the next one.
     let options = [&SELECTED[..], &["--source", "one-millisecond"]].concat();

@@ -14,10 +14,10 @@ use app::tick_replay::{
 };
 use async_trait::async_trait;
 use chrono::NaiveDate;
-use domain::{Pair, Tick, Token};
+use domain::{Tick, Token};
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use testkit::ticks::{START_MS, tick, ticks};
+use testkit::ticks::{START_MS, archived, tick, ticks};
 use tokio::time::Instant;
 
 /// A store and an archive with the same ticks, of which every third is not in the cohort, and the first is undecided.
@@ -55,20 +55,7 @@ impl StoredTicks for Kept {
 impl ArchivedTicks for Kept {
     fn archived(&self, range: ReceiptRange, days: BTreeSet<NaiveDate>) -> Pages<'_, ArchivedTick> {
         assert_eq!(days, event_days(range));
-        let row = |tick: &Tick| ArchivedTick {
-            tick_id: tick.tick_id,
-            pair: Pair::of(tick),
-            price: tick.price.to_f64(),
-            volume: tick.volume.map(|volume| volume.to_f64()),
-            timestamp_ms: tick.timestamp_ms,
-            ingested_at_ms: tick.ingested_at_ms,
-            source: tick.source.clone(),
-            slot: tick.slot,
-            method: tick.method,
-            sequence: tick.sequence,
-            quality: tick.quality,
-        };
-        let mut rows: Vec<_> = self.0.iter().map(row).collect();
+        let mut rows: Vec<_> = self.0.iter().map(archived).collect();
         rows.retain(|row| range.contains(row.ingested_at_ms));
         if let Some(first) = rows.first_mut() {
             first.price = f64::NAN;

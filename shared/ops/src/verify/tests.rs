@@ -13,7 +13,7 @@ use testkit::ticks::{START_MS, tick};
 use twox_hash::XxHash64;
 
 use super::*;
-use memory::{Memory, Quiet, archived_form, healthy};
+use memory::{Memory, Quiet, healthy};
 
 const COUNT: u32 = 1_000;
 const COHORT: u64 = 900;
@@ -175,7 +175,7 @@ async fn each_fault_is_found_at_its_place() {
         (
             "one is in the archive, but outside the cohort",
             |it| {
-                let outside = archived_form(&it.stored[9].tick);
+                let outside = testkit::ticks::archived(&it.stored[9].tick);
                 it.archived.get_mut().unwrap().push(outside);
             },
             Finding::OutsideCohort,
@@ -246,7 +246,7 @@ async fn the_archive_is_compared_as_far_as_its_columns_go() {
     memory.stored[0].tick.price = digits;
     memory.stored[0].tick.slot = Some(u64::MAX);
     memory.streamed = Mutex::new(vec![memory.stored[0].tick.clone()]);
-    let mut archived = archived_form(&memory.stored[0].tick);
+    let mut archived = testkit::ticks::archived(&memory.stored[0].tick);
     archived.slot = None;
     memory.archived = Mutex::new(vec![archived]);
     assert_eq!(proof_of(&memory).await.verdict(), Verdict::Proven);
@@ -357,7 +357,7 @@ async fn the_counts_are_those_of_a_plain_comparison() {
                 memory.streamed.get_mut().unwrap().push(copy);
             }
             for _ in 0..copies[1] {
-                let mut copy = archived_form(&tick);
+                let mut copy = testkit::ticks::archived(&tick);
                 if changed[1] {
                     copy.price = f64::from_bits(copy.price.to_bits() + 1);
                 }

@@ -59,17 +59,22 @@ pub(crate) async fn settle(store: &EmbeddedStore, outbox_id: Option<OutboxId>) {
     settled.await.unwrap();
 }
 
-pub(crate) async fn verify(store: &EmbeddedStore, folder: &TempDir, repair: bool) -> Proof {
-    let request = VerifyRequest {
+/// All ticks, each of them.
+pub(crate) const fn request(repair: bool) -> VerifyRequest {
+    VerifyRequest {
         from_ms: START_MS,
         to_ms: NOW_MS,
         one_in: 1,
         repeats_max: 0,
         due_after: None,
         repair,
-    };
+    }
+}
+
+pub(crate) async fn verify(store: &EmbeddedStore, folder: &TempDir, repair: bool) -> Proof {
     let verify = comparison(store, folder);
-    verify.run(&request, NOW_MS, &Quiet).await.unwrap()
+    let proof = verify.run(&request(repair), NOW_MS, &Quiet).await;
+    proof.unwrap()
 }
 
 pub(crate) async fn flush(store: &EmbeddedStore, folder: &TempDir) {

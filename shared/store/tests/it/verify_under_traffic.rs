@@ -7,13 +7,13 @@ use app::read_back::{Pages, ReceiptRange, StoredTick, StoredTicks, StreamedTicks
 use archive::{ArchiveReader, Folder};
 use domain::Tick;
 use futures_util::StreamExt as _;
-use ops::verify::{Places, Repaired, Verdict, Verify, VerifyRequest};
+use ops::verify::{Places, Repaired, Verdict, Verify};
 use store::EmbeddedStore;
 use tempfile::TempDir;
-use testkit::ticks::{START_MS, in_cohort, ticks};
+use testkit::ticks::{in_cohort, ticks};
 use tokio::sync::watch;
 
-use crate::verify::{DUE_AT_ONCE, NOW_MS, Quiet, comparison, flush, settle, verify};
+use crate::verify::{DUE_AT_ONCE, NOW_MS, Quiet, comparison, flush, request, settle, verify};
 use crate::{open, refs, whole_stream};
 
 /// Stores ticks, as the first half of a delivery does.
@@ -97,15 +97,7 @@ async fn a_tick_that_is_appended_after_the_stream_was_read_is_not_repaired() {
         temp_folder: work.path().to_owned(),
         watch: &Quiet,
     };
-    let request = VerifyRequest {
-        from_ms: START_MS,
-        to_ms: NOW_MS,
-        one_in: 1,
-        repeats_max: 0,
-        due_after: None,
-        repair: true,
-    };
-    let proof = verify_once.run(&request).await.unwrap();
+    let proof = verify_once.run(&request(true)).await.unwrap();
     assert_eq!(proof.repaired, Some(Repaired::default()), "{proof:?}");
     assert_eq!(
         (proof.counts.stream.missing, proof.counts.stream.overdue),

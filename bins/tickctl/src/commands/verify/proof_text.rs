@@ -98,8 +98,13 @@ fn headline(proof: &Proof) -> String {
     let matched = ticks(proof.counts.matched);
     match proof.verdict() {
         Verdict::Proven => {
+            let are = if proof.counts.matched == 1 {
+                "is"
+            } else {
+                "are"
+            };
             let text =
-                format!("proven    {matched} of the cohort are in stream and archive as stored");
+                format!("proven    {matched} of the cohort {are} in stream and archive as stored");
             match proof.counts.archive.late {
                 0 => text,
                 late => format!("{text}; {late} more are not due yet"),
@@ -193,4 +198,41 @@ fn write_example(text: &mut String, example: &Example) -> std::fmt::Result {
 
 fn ticks(count: u64) -> String {
     count_of(count, "tick")
+}
+
+#[cfg(test)]
+mod tests {
+    use ops::verify::Scope;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_due_is_not_counted_as_proven() {
+        let mut proof = Proof {
+            scope: Scope {
+                from_ms: 0,
+                to_ms: 1_000,
+                one_in: 1,
+            },
+            made_at_ms: 1_000,
+            repeats_max: 0,
+            counts: Counts::default(),
+            by_hour: Default::default(),
+            by_source: Default::default(),
+            by_token: Default::default(),
+            examples: Vec::new(),
+            unseen: Vec::new(),
+            repaired: None,
+        };
+        let counts = &mut proof.counts;
+        (counts.stored, counts.cohort, counts.matched) = (41, 41, 1);
+        (counts.stream.matched, counts.archive.matched) = (41, 1);
+        counts.archive.late = 40;
+        assert_eq!(
+            headline(&proof),
+            "proven    1 tick of the cohort is in stream and archive as stored; 40 more are not due yet"
+        );
+        proof.counts.archive.late = 0;
+        assert!(headline(&proof).ends_with("as stored"));
+    }
 }

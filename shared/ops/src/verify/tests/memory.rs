@@ -12,9 +12,9 @@ use app::read_back::{
 use app::utc_days::day_of;
 use async_trait::async_trait;
 use chrono::NaiveDate;
-use domain::{Pair, Tick};
+use domain::Tick;
 use futures_util::{StreamExt as _, stream};
-use testkit::ticks::tick;
+use testkit::ticks::{self, tick};
 
 use super::super::{PendingTicks, Place, Progress, Repair, Watch};
 
@@ -94,7 +94,7 @@ impl Repair for Memory {
     }
     async fn archive(&self, ticks: &[Tick]) -> Result<(), PortError> {
         let mut archived = self.archived.lock().unwrap();
-        archived.extend(ticks.iter().map(archived_form));
+        archived.extend(ticks.iter().map(ticks::archived));
         Ok(())
     }
 }
@@ -108,22 +108,6 @@ impl Watch for Quiet {
     fn progress(&self, _: Progress) {}
     fn stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
-    }
-}
-
-pub(super) fn archived_form(tick: &Tick) -> ArchivedTick {
-    ArchivedTick {
-        tick_id: tick.tick_id,
-        pair: Pair::of(tick),
-        price: tick.price.to_f64(),
-        volume: tick.volume.map(domain::Volume::to_f64),
-        timestamp_ms: tick.timestamp_ms,
-        ingested_at_ms: tick.ingested_at_ms,
-        source: tick.source.clone(),
-        slot: tick.slot,
-        method: tick.method,
-        sequence: tick.sequence,
-        quality: tick.quality,
     }
 }
 
@@ -142,7 +126,7 @@ pub(super) fn healthy(count: u32) -> Memory {
                 .archived
                 .get_mut()
                 .unwrap()
-                .push(archived_form(&tick));
+                .push(ticks::archived(&tick));
             memory.streamed.get_mut().unwrap().push(tick);
         }
     }
