@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_found_behind_what_was_found() {
+    fn an_empty_match_after_a_match_is_replaced() {
         for (text, pattern, expected) in [
             ("baac", "a*", "-b--c-"),
             ("baac", "a?", "-b---c-"),
