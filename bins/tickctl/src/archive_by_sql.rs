@@ -33,7 +33,7 @@ pub(crate) struct ArchiveBySql {
 impl ArchiveBySql {
     async fn send(
         &self,
-        range: ReceiptRange,
+        range: Option<ReceiptRange>,
         days: BTreeSet<NaiveDate>,
         sender: &PageSender<ArchivedTick>,
     ) -> Result<(), PortError> {
@@ -54,7 +54,7 @@ impl ArchiveBySql {
 
     async fn query(
         &self,
-        range: ReceiptRange,
+        range: Option<ReceiptRange>,
         [first, last]: [NaiveDate; 2],
         answer: &PathBuf,
     ) -> Result<(), PortError> {
@@ -63,10 +63,13 @@ impl ArchiveBySql {
             retryable: false,
             source,
         };
+        let of_range = range.map(|ReceiptRange { from_ms, to_ms }| {
+            format!(" AND ingested_at >= {from_ms} AND ingested_at < {to_ms}")
+        });
         let statement = format!(
             "SELECT tick_id, token, quote, price, volume, ts, ingested_at, source, slot, method, sequence, quality \
-             FROM price_archive WHERE :days AND ingested_at >= {} AND ingested_at < {}",
-            range.from_ms, range.to_ms
+             FROM price_archive WHERE :days{}",
+            of_range.unwrap_or_default()
         );
         let next = last.succ_opt().unwrap_or(last);
         let mut command = Command::new(&self.program);
@@ -96,7 +99,11 @@ impl ArchiveBySql {
 }
 
 impl ArchivedTicks for ArchiveBySql {
-    fn archived(&self, range: ReceiptRange, days: BTreeSet<NaiveDate>) -> Pages<'_, ArchivedTick> {
+    fn archived(
+        &self,
+        range: Option<ReceiptRange>,
+        days: BTreeSet<NaiveDate>,
+    ) -> Pages<'_, ArchivedTick> {
         let reader = self.clone();
         sent_by(|sender| async move { reader.send(range, days, &sender).await })
     }
@@ -158,7 +165,7 @@ mod tests {
             to_ms: START_MS + 50_000,
         };
         let days = BTreeSet::from([day("2025-12-31"), day("2026-01-01"), day("2026-02-03")]);
-        let mut pages = archive.archived(range, days);
+        let mut pages = archive.archived(Some(range), days);
         let mut found = 0;
         while let Some(page) = pages.next().await {
             match page {

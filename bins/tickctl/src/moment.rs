@@ -77,10 +77,12 @@ impl FromStr for Moment {
 /// [`BadInput`] if it is empty, and [`ExitUnseen`] if it has not begun.
 pub fn range_ms(from: Moment, to: Moment, now_ms: i64) -> anyhow::Result<(i64, i64)> {
     let (from_ms, to_ms) = (from.ms(now_ms), to.ms(now_ms));
-    if from_ms >= to_ms {
+    let has_begun = from_ms < now_ms;
+    // The end may only be the default.
+    if from_ms >= to_ms && (has_begun || to_ms != now_ms) {
         return Err(BadInput("--from is not before --to".to_owned()).into());
     }
-    if from_ms >= now_ms {
+    if !has_begun {
         return Err(ExitUnseen(format!(
             "there is nothing to see yet: --from is in the future, {}",
             time_text(from_ms)
@@ -99,6 +101,8 @@ mod tests {
         let of = |from, to| range_ms(Moment::At(from), Moment::At(to), 50);
         assert_eq!(of(10, 60).unwrap(), (10, 60));
         assert!(of(10, 10).unwrap_err().is::<BadInput>());
+        assert!(of(70, 60).unwrap_err().is::<BadInput>());
+        assert!(of(70, 50).unwrap_err().is::<ExitUnseen>());
         let future = of(50, 60).unwrap_err();
         assert!(
             future.is::<ExitUnseen>() && future.to_string().contains("1970-01-01T00:00:00.050Z")

@@ -110,8 +110,8 @@ pub struct ArchivedTick {
     pub volume: Option<f64>,
     /// Event time, epoch milliseconds.
     pub timestamp_ms: i64,
-    /// The time of its receipt, epoch milliseconds.
-    pub ingested_at_ms: i64,
+    /// The time of its receipt, epoch milliseconds. `None` if the row has none, which no writer of this project leaves out.
+    pub ingested_at_ms: Option<i64>,
     /// The origin of the price.
     pub source: SourceName,
     /// The Solana slot; none if it is 2^63 or more.
@@ -132,12 +132,18 @@ pub trait StoredTicks: Send + Sync {
 
 /// Reads the stream.
 pub trait StreamedTicks: Send + Sync {
-    /// The ticks of a range that the stream still has, each as often as it was appended.
+    /// The ticks of a range that the stream still has, each as often as it was appended. Others may be among them, as a
+    /// copy with another time of receipt is a copy.
     fn streamed(&self, range: ReceiptRange) -> Pages<'_, Tick>;
 }
 
 /// Reads the archive.
 pub trait ArchivedTicks: Send + Sync {
     /// The ticks of a range in the folders of these UTC days (of their event times), each as often as the files have it.
-    fn archived(&self, range: ReceiptRange, days: BTreeSet<NaiveDate>) -> Pages<'_, ArchivedTick>;
+    /// Without a range, all ticks of the days.
+    fn archived(
+        &self,
+        range: Option<ReceiptRange>,
+        days: BTreeSet<NaiveDate>,
+    ) -> Pages<'_, ArchivedTick>;
 }

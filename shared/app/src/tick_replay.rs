@@ -135,12 +135,13 @@ impl TickReplayReport {
     }
 }
 
-/// The UTC days of event times whose folders may have ticks that were received in a range: a day before it, and one
-/// after it, for senders whose clock is ahead. Trades that were sent long after they happened are in older folders.
+/// The UTC days of event times whose folders may have ticks that were received in a range: so many days before it, since
+/// trades may be sent late, and one after it, for senders whose clock is ahead. `None` is every earlier day.
 #[must_use]
-pub fn event_days(range: ReceiptRange) -> BTreeSet<NaiveDate> {
+pub fn event_days(range: ReceiptRange, late_days: Option<u32>) -> BTreeSet<NaiveDate> {
+    let late_ms = late_days.map_or(i64::MAX, |days| i64::from(days) * MS_PER_DAY);
     days(
-        range.from_ms.saturating_sub(MS_PER_DAY),
+        range.from_ms.saturating_sub(late_ms),
         range.to_ms.saturating_add(MS_PER_DAY),
     )
 }
@@ -175,7 +176,7 @@ pub async fn replay_ticks(
             replay.all(pages, |row| Ok((row.tick, row.in_cohort))).await
         }
         ReplayOrigin::Archive(archive) => {
-            let pages = archive.archived(selection.range, days);
+            let pages = archive.archived(Some(selection.range), days);
             replay
                 .all(pages, |row| Ok((tick_of(row)?, Some(true))))
                 .await
@@ -193,7 +194,7 @@ struct Replay<'a> {
     report: TickReplayReport,
 }
 
-/// An amount of the archive is not that of a tick.
+/// A row of the archive is not a tick.
 struct NotATick;
 
 impl Replay<'_> {
@@ -302,7 +303,7 @@ fn tick_of(archived: ArchivedTick) -> Result<Tick, NotATick> {
         price,
         volume: volume.transpose().map_err(|_| NotATick)?,
         timestamp_ms: archived.timestamp_ms,
-        ingested_at_ms: archived.ingested_at_ms,
+        ingested_at_ms: archived.ingested_at_ms.ok_or(NotATick)?,
         source: archived.source,
         slot: archived.slot,
         method: archived.method,

@@ -65,7 +65,7 @@ impl ArchiveReader {
 
     async fn send(
         &self,
-        range: ReceiptRange,
+        range: Option<ReceiptRange>,
         days: BTreeSet<NaiveDate>,
         sender: &PageSender<ArchivedTick>,
     ) -> Result<(), PortError> {
@@ -92,7 +92,10 @@ impl ArchiveReader {
                     let what = match read {
                         Ok(Sent::All) => continue,
                         Ok(Sent::Unwanted) => return,
-                        Err(cause) => format!("{name} cannot be read: {cause}"),
+                        Err(cause) => format!(
+                            "{name} cannot be read: {cause}. Restore it from a backup, or move it out of the archive and \
+                             run `tickctl verify --repair`, which writes its ticks again while the store has them"
+                        ),
                     };
                     let page = Page::Unseen(UnseenPart {
                         before_ms: None,
@@ -179,9 +182,9 @@ impl ArchiveReader {
     }
 }
 
-/// The ticks of a range in one file with the archive's columns, such as the result of a query.
+/// The ticks in one file with the archive's columns, such as the result of a query: those of a range, or all.
 #[must_use]
-pub fn ticks_of_file(path: PathBuf, range: ReceiptRange) -> Pages<'static, ArchivedTick> {
+pub fn ticks_of_file(path: PathBuf, range: Option<ReceiptRange>) -> Pages<'static, ArchivedTick> {
     let (sender, pages) = channel();
     tokio::task::spawn_blocking(move || {
         if let Err(cause) = read_file(&path, range, &sender) {
@@ -197,7 +200,11 @@ pub fn ticks_of_file(path: PathBuf, range: ReceiptRange) -> Pages<'static, Archi
 }
 
 impl ArchivedTicks for ArchiveReader {
-    fn archived(&self, range: ReceiptRange, days: BTreeSet<NaiveDate>) -> Pages<'_, ArchivedTick> {
+    fn archived(
+        &self,
+        range: Option<ReceiptRange>,
+        days: BTreeSet<NaiveDate>,
+    ) -> Pages<'_, ArchivedTick> {
         let reader = self.clone();
         sent_by(|sender| async move { reader.send(range, days, &sender).await })
     }
@@ -230,18 +237,18 @@ enum Sent {
 
 fn read_file(
     path: &Path,
-    range: ReceiptRange,
+    range: Option<ReceiptRange>,
     sender: &PageSender<ArchivedTick>,
 ) -> Result<Sent, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?;
     crate::schema::readable(builder.schema())?;
-    let groups = groups_with(builder.metadata(), range);
-    let reader = builder
-        .with_batch_size(BATCH_ROWS)
-        .with_row_groups(groups)
-        .build()
-        .map_err(|error| error.to_string())?;
+    let groups = range.map(|range| groups_with(builder.metadata(), range));
+    let mut builder = builder.with_batch_size(BATCH_ROWS);
+    if let Some(groups) = groups {
+        builder = builder.with_row_groups(groups);
+    }
+    let reader = builder.build().map_err(|error| error.to_string())?;
     for batch in reader {
         let batch = batch.map_err(|error| error.to_string())?;
         let ticks = Rows::of(&batch)?.ticks(range)?;
@@ -323,12 +330,13 @@ impl Rows {
         })
     }
 
-    /// The ticks of a range.
-    fn ticks(&self, range: ReceiptRange) -> Result<Vec<ArchivedTick>, String> {
+    /// The ticks of a range, or all.
+    fn ticks(&self, range: Option<ReceiptRange>) -> Result<Vec<ArchivedTick>, String> {
         let mut ticks = Vec::with_capacity(self.tick_id.len());
         let mut names = LastNames::default();
         for row in 0..self.tick_id.len() {
-            if self.ingested_at.is_valid(row) && range.contains(self.ingested_at.value(row)) {
+            let received_ms = integer(Some(&self.ingested_at), row);
+            if range.is_none_or(|range| received_ms.is_some_and(|at| range.contains(at))) {
                 let tick = self.tick(row, &mut names);
                 ticks.push(tick.map_err(|cause| format!("row {row} of a batch: {cause}"))?);
             }
@@ -355,7 +363,7 @@ impl Rows {
             price: self.price.value(row),
             volume: optional(self.volume.as_ref(), row),
             timestamp_ms: self.ts.value(row),
-            ingested_at_ms: self.ingested_at.value(row),
+            ingested_at_ms: integer(Some(&self.ingested_at), row),
             source: names.source(value(&self.source, row).unwrap_or_default())?,
             slot: whole("slot", integer(self.slot.as_ref(), row))?,
             method: value(&self.method, row)

@@ -19,6 +19,7 @@ mod record;
 mod request;
 mod runs;
 mod sample;
+mod stored_ids;
 #[cfg(test)]
 mod tests;
 
@@ -132,7 +133,7 @@ impl Verify<'_> {
         let runs = Runs::new(&self.temp_folder).map_err(|source| self.disk_error(source))?;
         let (pages, received) = mpsc::channel(PAGES_WAITING_MAX);
         let sample = Sample::one_in(request.one_in);
-        let divider = tokio::task::spawn_blocking(move || divide(received, runs, sample));
+        let divider = tokio::task::spawn_blocking(move || divide(received, runs, range, sample));
         let read = self.read(range, due_after, pages).await;
         let divided = divider.await.map_err(io::Error::other).flatten();
         let divided = divided.map_err(|source| self.disk_error(source))?;

@@ -253,11 +253,7 @@ fn streamed(
             }
         }
         next = first + block.len() as u64;
-        ticks.extend(
-            block
-                .into_iter()
-                .filter(|tick| range.contains(tick.ingested_at_ms)),
-        );
+        ticks.extend(block);
         send_full(sender, &mut ticks)?;
     }
     if next == 1 && end.is_some_and(|end| end > 0) {

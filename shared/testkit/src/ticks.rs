@@ -43,7 +43,7 @@ pub fn archived(tick: &Tick) -> ArchivedTick {
         price: tick.price.to_f64(),
         volume: tick.volume.map(Volume::to_f64),
         timestamp_ms: tick.timestamp_ms,
-        ingested_at_ms: tick.ingested_at_ms,
+        ingested_at_ms: Some(tick.ingested_at_ms),
         source: tick.source.clone(),
         slot: tick.slot,
         method: tick.method,

@@ -32,8 +32,8 @@ With --store or --archive, ticks that tickstream received in a range are sent ag
 into another tickstream, or the stream of a project on AWS. What was counted there stays as it is; analytics that
 lost it, or that starts from nothing, counts it. The archive has amounts as doubles, and only the ticks of the
 stream. The stream gets the ticks that were decided for it when they were first stored. The archive on AWS has
-repeats twice until `tickctl compact` merges their days. Ticks are found by the time of their receipt; in the
-archive, among those with event times of these days, the day before and the day after.
+repeats twice until `tickctl compact` merges their days. Ticks are found by the time of their receipt, also those
+of trades that were sent days late; --late-days says how far an archive on S3 is searched for these.
 
 Examples:
   tickctl replay binance-BTCUSDT-2021-01-08.csv --format binance-trades --speed 10
@@ -66,6 +66,10 @@ pub struct ReplayArgs {
     /// The end of the range: a time, or how long ago; the default is now.
     #[arg(long, value_name = "TIME")]
     pub to: Option<String>,
+    /// Ticks of an archive on S3: the days of event times before --from whose folders are read, too, since trades may have
+    /// been sent late. Each file of these days is fetched.
+    #[arg(long, value_name = "DAYS", default_value_t = 1, requires = "archive", value_parser = value_parser!(u32).range(0..=10_000))]
+    pub late_days: u32,
     /// Only these tokens, as they are stored.
     #[arg(
         long,

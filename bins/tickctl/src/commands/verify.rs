@@ -17,7 +17,7 @@ use crate::client::PostError;
 #[cfg(feature = "aws")]
 use crate::cloud_verify::CloudOptions;
 use crate::data_access::{DataAccess, DataOptions};
-use crate::moment::Moment;
+use crate::moment::{Moment, range_ms};
 use crate::process::{
     BadInput, EXIT_FAILED, EXIT_UNSEEN, ExitUnseen, ExitWith, ProcessContext, print_line,
 };
@@ -193,14 +193,15 @@ fn estimate_text(lines: &[EstimateLine], json: bool) -> String {
 
 impl VerifyArgs {
     /// The request. When ticks are due there is known by those who compare, unless it is an option.
-    fn request(&self, now_ms: i64, as_set: DueAfter) -> Result<VerifyRequest, BadInput> {
+    fn request(&self, now_ms: i64, as_set: DueAfter) -> anyhow::Result<VerifyRequest> {
+        let (from_ms, to_ms) = range_ms(self.from, self.to, now_ms)?;
         let due_after = self.due.map(|seconds| {
             let archived_ms = i64::from(seconds) * MS_PER_SECOND;
             as_set.with_archived_ms(archived_ms)
         });
         let request = VerifyRequest {
-            from_ms: self.from.ms(now_ms),
-            to_ms: self.to.ms(now_ms),
+            from_ms,
+            to_ms,
             one_in: self.sample,
             repeats_max: self.repeats_max,
             due_after,
@@ -208,7 +209,7 @@ impl VerifyArgs {
         };
         match request.range(now_ms, request.due_after(as_set)) {
             Ok(_) => Ok(request),
-            Err(error) => Err(BadInput(error.to_string())),
+            Err(error) => Err(ExitUnseen(error.to_string()).into()),
         }
     }
 

@@ -209,6 +209,27 @@ fn ticks_of_the_archive_are_the_same_but_for_their_digits() {
     );
 }
 
+/// A trade that was sent 40 days late is in the folder of its day, and belongs to the range of its receipt.
+#[test]
+fn a_trade_that_was_sent_late_is_found_in_its_older_folder() {
+    let (data, stub) = (TempDir::new().unwrap(), Stub::start(Script::default()));
+    let archive = Archive::open(data.path()).unwrap();
+    let mut late = tick("BTC", 0);
+    late.timestamp_ms -= 40 * 86_400_000;
+    archive
+        .write_range(0, 1, 2, &[late.clone(), tick("BTC", 1)])
+        .unwrap();
+    let range = ["replay", "--archive", "--from", "2026-03-07", "--to"];
+    let to = ["2026-03-08", "--into", &stub.url];
+    let run = on(&data, &[&range[..], &to].concat());
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(ids(&stub).contains(&late.tick_id.to_string().into()));
+    assert_eq!(
+        run.stdout,
+        "replayed  2 ticks: 2 stored, 0 duplicate, 0 rejected\n"
+    );
+}
+
 #[test]
 fn a_range_needs_a_destination_that_takes_repeats() {
     let folder = folder();

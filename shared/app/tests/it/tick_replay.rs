@@ -53,10 +53,15 @@ impl StoredTicks for Kept {
 }
 
 impl ArchivedTicks for Kept {
-    fn archived(&self, range: ReceiptRange, days: BTreeSet<NaiveDate>) -> Pages<'_, ArchivedTick> {
-        assert_eq!(days, event_days(range));
+    fn archived(
+        &self,
+        range: Option<ReceiptRange>,
+        days: BTreeSet<NaiveDate>,
+    ) -> Pages<'_, ArchivedTick> {
+        let range = range.expect("a replay has a range");
+        assert_eq!(days, event_days(range, Some(1)));
         let mut rows: Vec<_> = self.0.iter().map(archived).collect();
-        rows.retain(|row| range.contains(row.ingested_at_ms));
+        rows.retain(|row| row.ingested_at_ms.is_some_and(|at| range.contains(at)));
         if let Some(first) = rows.first_mut() {
             first.price = f64::NAN;
         }
@@ -126,7 +131,7 @@ async fn run(
     selection: &TickSelection,
     action: ReplayAction<'_>,
 ) -> (TickReplayReport, Result<(), PortError>) {
-    let days = event_days(selection.range);
+    let days = event_days(selection.range, Some(1));
     replay_ticks(origin, selection, days, action, &|| false, &|_| {}).await
 }
 
@@ -275,7 +280,7 @@ async fn a_low_rate_does_not_burst_and_a_stop_interrupts_the_wait() {
     let before = Instant::now();
     let stop = move || before.elapsed() >= Duration::from_millis(2_500);
     let all = selection(&[]);
-    let days = event_days(all.range);
+    let days = event_days(all.range, Some(1));
     let stopped = replay_ticks(ReplayOrigin::Store(&kept), &all, days, send, &stop, &|_| {});
     let (report, done) = stopped.await;
     done.unwrap();
@@ -289,7 +294,7 @@ async fn a_low_rate_does_not_burst_and_a_stop_interrupts_the_wait() {
 
 #[test]
 fn the_folders_of_a_range_include_the_day_before_and_after() {
-    let days = event_days(selection(&[]).range);
+    let days = event_days(selection(&[]).range, Some(1));
     let days: Vec<_> = days.iter().map(ToString::to_string).collect();
     assert_eq!(days, ["2025-12-31", "2026-01-01", "2026-01-02"]);
 }

@@ -1,19 +1,24 @@
 //! Reading ticks back by the time of their receipt, also while a compaction replaces the files.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use app::objects::{Condition, Object, Objects, Replaced};
 use app::ports::PortError;
-use app::read_back::{ArchivedTicks as _, Page, ReceiptRange};
+use app::read_back::{ArchivedTick, ArchivedTicks as _, Page, ReceiptRange};
 use app::utc_days::days;
 use archive::{Archive, ArchiveReader, Folder};
+use arrow::array::{RecordBatch, new_null_array};
+use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use domain::Tick;
 use futures_util::StreamExt as _;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
 use testkit::ticks::{START_MS, ticks};
 
@@ -79,7 +84,7 @@ async fn read(data: &TempDir, missing: usize, range: ReceiptRange) -> (Vec<Strin
     };
     let reader = ArchiveReader::new(Arc::new(objects), work.path().to_owned());
     let days = BTreeSet::from([NaiveDate::from_ymd_opt(2026, 1, 1).unwrap()]);
-    let mut pages = reader.archived(range, days);
+    let mut pages = reader.archived(Some(range), days);
     let (mut ids, mut unseen) = (Vec::new(), Vec::new());
     while let Some(page) = pages.next().await {
         match page.unwrap() {
@@ -140,7 +145,7 @@ async fn only_days_that_exist_are_looked_at() {
     let days = days(range.from_ms, START_MS + 1_000_000);
     assert!(days.len() > 9_000);
     assert_eq!(reader.size(&days).await.unwrap().0, 2);
-    let mut pages = reader.archived(range, days);
+    let mut pages = reader.archived(Some(range), days);
     let mut found = 0;
     while let Some(page) = pages.next().await {
         if let Page::Ticks(ticks) = page.unwrap() {
@@ -156,6 +161,43 @@ async fn only_days_that_exist_are_looked_at() {
         2 * 3,
         "the years, and the months and the days of the one that exists"
     );
+}
+
+/// A row of another time, or without one, is not of a range, and is one of the day.
+#[tokio::test]
+async fn without_a_range_all_rows_of_the_days_are_read() {
+    let (data, made) = written();
+    let day = data.path().join("price-archive/year=2026/month=01/day=01");
+    let file = day.read_dir().unwrap().next().unwrap().unwrap().path();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&file).unwrap()).unwrap();
+    let batch = reader.build().unwrap().next().unwrap().unwrap();
+    let (mut fields, mut columns) = (batch.schema().fields().to_vec(), batch.columns().to_vec());
+    let at = batch.schema().index_of("ingested_at").unwrap();
+    columns[at] = new_null_array(&DataType::Int64, batch.num_rows());
+    fields[at] = Arc::new(Field::new("ingested_at", DataType::Int64, true));
+    let changed = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(File::create(&file).unwrap(), changed.schema(), None).unwrap();
+    writer.write(&changed).unwrap();
+    writer.close().unwrap();
+
+    let range = ReceiptRange {
+        from_ms: i64::MIN,
+        to_ms: i64::MAX,
+    };
+    for (range, expected) in [(None, 0), (Some(range), changed.num_rows())] {
+        let work = TempDir::new().unwrap();
+        let objects = Arc::new(Folder::new(data.path()));
+        let reader = ArchiveReader::new(objects, work.path().to_owned());
+        let pages = reader.archived(range, days(START_MS, START_MS + 1));
+        let pages: Vec<_> = pages.collect().await;
+        let count = |page: &Result<Page<ArchivedTick>, PortError>| match page {
+            Ok(Page::Ticks(ticks)) => ticks.len(),
+            other => panic!("{other:?}"),
+        };
+        let found: usize = pages.iter().map(count).sum();
+        assert_eq!(found, made.len() - expected, "{range:?}");
+    }
 }
 
 #[tokio::test]

@@ -60,8 +60,7 @@ impl StreamReader {
             let mut ticks = Vec::with_capacity(records.len());
             for record in records {
                 match record.tick {
-                    Ok(tick) if range.contains(tick.ingested_at_ms) => ticks.push(tick),
-                    Ok(_) => {}
+                    Ok(tick) => ticks.push(tick),
                     Err(_) => other_records += 1,
                 }
             }

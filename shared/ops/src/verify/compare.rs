@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use app::read_back::ReceiptRange;
 use domain::Tick;
 
-use super::names::{Names, PairNumber, SourceNumber};
+use super::names::{Names, PairNumbers, SourceNumber, TokenNumber};
 use super::places::Place;
 use super::proof::{Counts, EXAMPLES_MAX, Example, Finding, OTHER_TOKENS, TOKENS_MAX};
 use super::record::{Origin, Record};
@@ -45,6 +46,8 @@ impl Sight {
 /// The rules of a comparison.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
+    /// What is compared. A record with another time of receipt only counts as a copy of a tick of the range.
+    pub(super) range: ReceiptRange,
     pub(super) due: Due,
     /// Whether all is known that is on its way. What is neither there nor on its way is missing then, due or not.
     pub(super) pending_is_known: bool,
@@ -59,7 +62,8 @@ pub(super) struct Tally {
     pub(super) counts: Counts,
     by_hour: BTreeMap<i64, Counts>,
     by_source: HashMap<SourceNumber, Counts>,
-    by_pair: HashMap<PairNumber, Counts>,
+    /// Of the first [`TOKENS_MAX`] tokens that were seen, and of all others, so that its size has a limit.
+    by_token: HashMap<Option<TokenNumber>, Counts>,
     pub(super) examples: Vec<Example>,
     examples_of: HashMap<(Finding, Place), usize>,
 }
@@ -97,8 +101,11 @@ impl Tally {
     ) {
         let is_stored = |record: &&Record| matches!(record.origin, Origin::Store(_));
         let stored = copies.iter().find(is_stored);
-        let is_pending = |record: &&Record| matches!(record.origin, Origin::Pending(_));
-        let Some(first) = stored.or(copies.first()).filter(|first| !is_pending(first)) else {
+        let is_counted = |record: &&Record| {
+            !matches!(record.origin, Origin::Pending(_))
+                && rules.range.contains(record.ingested_at_ms)
+        };
+        let Some(first) = stored.or_else(|| copies.iter().find(is_counted)) else {
             return;
         };
         let mut counts = Counts::default();
@@ -175,8 +182,9 @@ impl Tally {
         let hour_ms = first.ingested_at_ms - first.ingested_at_ms.rem_euclid(MS_PER_HOUR);
         self.by_hour.entry(hour_ms).or_default().add(&counts);
         self.by_source.entry(first.source).or_default().add(&counts);
-        let pair = first.identity.pair;
-        self.by_pair.entry(pair).or_default().add(&counts);
+        let token = first.identity.pair.token;
+        let by_name = Some(token).filter(|token| (token.0 as usize) < TOKENS_MAX);
+        self.by_token.entry(by_name).or_default().add(&counts);
     }
 
     fn example(
@@ -192,14 +200,15 @@ impl Tally {
             return;
         }
         *count += 1;
-        let pair = names.pair_name(record.identity.pair);
+        let PairNumbers { token, quote } = record.identity.pair;
+        let name = |number| names.token_name(number).map(ToString::to_string);
         let source = names.source_name(record.source);
         self.examples.push(Example {
             finding,
             place,
             tick_id: record.tick_id().to_string(),
-            token: pair.map(|pair| pair.token.to_string()).unwrap_or_default(),
-            quote: pair.map(|pair| pair.quote.to_string()).unwrap_or_default(),
+            token: name(token).unwrap_or_default(),
+            quote: name(quote).unwrap_or_default(),
             source: source.map(ToString::to_string).unwrap_or_default(),
             timestamp_ms: record.identity.timestamp_ms,
             ingested_at_ms: record.ingested_at_ms,
@@ -216,8 +225,8 @@ impl Tally {
         for (source, counts) in other.by_source {
             self.by_source.entry(source).or_default().add(&counts);
         }
-        for (pair, counts) in other.by_pair {
-            self.by_pair.entry(pair).or_default().add(&counts);
+        for (token, counts) in other.by_token {
+            self.by_token.entry(token).or_default().add(&counts);
         }
         for example in other.examples {
             let count = self.examples_of.entry((example.finding, example.place));
@@ -240,13 +249,9 @@ impl Tally {
             let of_source = groups.by_source.entry(name.unwrap_or_default());
             of_source.or_default().add(counts);
         }
-        for (pair, counts) in &self.by_pair {
-            let name = names.pair_name(*pair).map(|pair| pair.token.to_string());
-            let mut name = name.unwrap_or_default();
-            let is_full = groups.by_token.len() >= TOKENS_MAX;
-            if is_full && !groups.by_token.contains_key(&name) {
-                OTHER_TOKENS.clone_into(&mut name);
-            }
+        for (token, counts) in &self.by_token {
+            let name = token.and_then(|token| names.token_name(token));
+            let name = name.map_or_else(|| OTHER_TOKENS.to_owned(), ToString::to_string);
             groups.by_token.entry(name).or_default().add(counts);
         }
         groups

@@ -18,11 +18,14 @@ use super::record::Record;
 use super::request::days_of;
 use super::runs::{Part, Runs};
 use super::sample::Sample;
+use super::stored_ids::StoredIds;
 use super::{DueAfter, Phase, Progress, Verify, VerifyError};
 
 /// A page on its way to the thread that divides its records.
 pub(super) enum Read {
     Stored(Vec<StoredTick>),
+    /// All pages of the store have passed.
+    StoreEnded,
     Streamed(Vec<Tick>),
     Archived(Vec<ArchivedTick>),
     /// Ticks on their way to a place.
@@ -64,17 +67,22 @@ impl Verify<'_> {
         let places = &self.places;
         let done = AtomicU64::new(0);
         let mut days = days_of(range);
-        let stored = self.drain(
-            Phase::StoreAndStream,
-            places.store.stored(range),
-            &done,
-            &pages,
-            |ticks: Vec<StoredTick>| {
-                let times = ticks.iter().map(|stored| stored.tick.timestamp_ms);
-                days.extend(times.map(day_of));
-                Read::Stored(ticks)
-            },
-        );
+        let stored = async {
+            let stored = self.drain(
+                Phase::StoreAndStream,
+                places.store.stored(range),
+                &done,
+                &pages,
+                |ticks: Vec<StoredTick>| {
+                    let times = ticks.iter().map(|stored| stored.tick.timestamp_ms);
+                    days.extend(times.map(day_of));
+                    Read::Stored(ticks)
+                },
+            );
+            let stored = stored.await;
+            drop(pages.send(Read::StoreEnded).await);
+            stored
+        };
         let streamed = async {
             let for_stream = self.pending(Place::Stream, range, &done, &pages).await?;
             // Reading begins with this call.
@@ -91,12 +99,13 @@ impl Verify<'_> {
         let streamed: PlaceRead = streamed?;
         let for_archive = self.pending(Place::Archive, range, &done, &pages).await?;
         let done = AtomicU64::new(0);
-        let archived = places.archive.archived(range, days);
+        let archived = places.archive.archived(None, days);
         let archived = self
             .drain(Phase::Archive, archived, &done, &pages, Read::Archived)
             .await?;
         let archived = partly(Place::Archive, archived).and(for_archive);
         let rules = Rules {
+            range,
             due: Due {
                 stream_ms: self.now_ms - due_after.streamed_ms,
                 archive_ms: self.now_ms - due_after.archived_ms,
@@ -173,25 +182,37 @@ pub(super) struct Divided {
 }
 
 /// Writes the records of pages to their parts, until there are no more pages.
+///
+/// Ticks of stream and archive with another time of receipt are only needed if the store has them. Until all of the store
+/// was read, they are written, too.
 pub(super) fn divide(
     mut pages: mpsc::Receiver<Read>,
     mut runs: Runs,
+    range: ReceiptRange,
     sample: Sample,
 ) -> io::Result<Divided> {
     let mut names = Names::default();
+    let (mut stored_ids, mut is_store_read) = (StoredIds::default(), false);
     let is_in_sample = |tick: &Tick| sample.has(tick.token.as_str(), tick.timestamp_ms);
     while let Some(page) = pages.blocking_recv() {
         match page {
             Read::Stored(ticks) => {
                 for stored in &ticks {
                     if is_in_sample(&stored.tick) {
+                        stored_ids.insert(stored.tick.tick_id.as_bytes());
                         runs.push(&Record::stored(stored, &mut names))?;
                     }
                 }
             }
+            Read::StoreEnded => is_store_read = true,
             Read::Streamed(ticks) => {
+                let is_needed = |tick: &Tick| {
+                    range.contains(tick.ingested_at_ms)
+                        || !is_store_read
+                        || stored_ids.may_have(tick.tick_id.as_bytes())
+                };
                 for tick in &ticks {
-                    if is_in_sample(tick) {
+                    if is_needed(tick) && is_in_sample(tick) {
                         runs.push(&Record::streamed(tick, &mut names))?;
                     }
                 }
@@ -202,7 +223,11 @@ pub(super) fn divide(
                 }
             }
             Read::Archived(ticks) => {
-                for tick in &ticks {
+                let is_needed = |tick: &ArchivedTick| {
+                    tick.ingested_at_ms.is_some_and(|at| range.contains(at))
+                        || stored_ids.may_have(tick.tick_id.as_bytes())
+                };
+                for tick in ticks.iter().filter(|tick| is_needed(tick)) {
                     if sample.has(tick.pair.token.as_str(), tick.timestamp_ms) {
                         runs.push(&Record::archived(tick, &mut names))?;
                     }

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 use serde::{Deserialize, Serialize};
 
-use super::names::{Names, PairNumber, SourceNumber};
+use super::names::{Names, PairNumbers, SourceNumber};
 use super::places::Place;
 
 /// Where a record was read.
@@ -27,7 +27,7 @@ pub(super) enum Origin {
 pub(super) struct Identity {
     pub(super) tick_id: [u8; 16],
     pub(super) timestamp_ms: i64,
-    pub(super) pair: PairNumber,
+    pub(super) pair: PairNumbers,
 }
 
 /// An amount in the form of its place.
@@ -39,11 +39,15 @@ pub(super) enum Amount {
     Double(f64),
 }
 
+/// The time of receipt of a record that has none.
+const NOT_RECEIVED_MS: i64 = i64::MIN;
+
 /// A tick of one place.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) identity: Identity,
     pub(super) origin: Origin,
+    /// [`NOT_RECEIVED_MS`] if a row of the archive has none.
     pub(super) ingested_at_ms: i64,
     pub(super) price: Amount,
     pub(super) volume: Option<Amount>,
@@ -135,7 +139,7 @@ impl Record {
                 pair: names.pair(&tick.pair.token, &tick.pair.quote),
             },
             origin: Origin::Archive,
-            ingested_at_ms: tick.ingested_at_ms,
+            ingested_at_ms: tick.ingested_at_ms.unwrap_or(NOT_RECEIVED_MS),
             price: Amount::Double(tick.price),
             volume: tick.volume.map(Amount::Double),
             source: names.source(&tick.source),
@@ -168,6 +172,9 @@ impl Record {
     pub(super) fn differences(&self, other: &Self, names: &Names) -> Vec<FieldDifference> {
         let number = |value: Option<u64>| value.map(|value| value.to_string());
         let quality = |value: Option<Quality>| value.map(|value| value.as_str().to_owned());
+        let received = |it: &Self| {
+            (it.ingested_at_ms != NOT_RECEIVED_MS).then(|| it.ingested_at_ms.to_string())
+        };
         let source = |value| names.source_name(value).map(ToString::to_string);
         let mut found = Vec::new();
         let mut compare =
@@ -198,8 +205,8 @@ impl Record {
         compare(
             "ingested_at",
             self.ingested_at_ms == other.ingested_at_ms,
-            Some(self.ingested_at_ms.to_string()),
-            Some(other.ingested_at_ms.to_string()),
+            received(self),
+            received(other),
         );
         compare(
             "source",
@@ -238,15 +245,15 @@ impl Record {
             Amount::Exact(bytes) => Some(Decimal::deserialize(bytes)),
             Amount::Double(_) => None,
         };
-        let pair = names.pair_name(self.identity.pair)?;
+        let PairNumbers { token, quote } = self.identity.pair;
         let volume = match self.volume {
             Some(volume) => Some(domain::Volume::new(decimal(volume)?).ok()?),
             None => None,
         };
         Some(Tick {
             tick_id: self.tick_id(),
-            token: pair.token.clone(),
-            quote: pair.quote.clone(),
+            token: names.token_name(token)?.clone(),
+            quote: names.token_name(quote)?.clone(),
             price: domain::Price::new(decimal(self.price)?).ok()?,
             volume,
             timestamp_ms: self.identity.timestamp_ms,

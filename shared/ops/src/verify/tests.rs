@@ -207,6 +207,87 @@ async fn each_fault_is_found_at_its_place() {
 }
 
 #[tokio::test]
+async fn tokens_beyond_a_number_are_counted_together() {
+    let mut memory = Memory::default();
+    let count = u32::try_from(TOKENS_MAX).unwrap() + 50;
+    for n in 0..count {
+        let tick = tick(&format!("T{n}"), n % 1_000);
+        memory.streamed.get_mut().unwrap().push(tick.clone());
+        let archived = testkit::ticks::archived(&tick);
+        memory.archived.get_mut().unwrap().push(archived);
+        memory.stored.push(StoredTick {
+            tick,
+            in_cohort: Some(true),
+        });
+    }
+    let proof = proof_of(&memory).await;
+    assert_eq!(proof.verdict(), Verdict::Proven);
+    // The name of the quote takes one of the places.
+    assert_eq!(proof.by_token.len(), TOKENS_MAX);
+    assert_eq!(proof.by_token[OTHER_TOKENS].matched, 51);
+    let matched = proof.by_token.values().map(|it| it.matched);
+    assert_eq!(matched.sum::<u64>(), u64::from(count));
+}
+
+/// A copy is one whatever time of receipt it says, even if it has none, and nothing is written beside it.
+#[tokio::test]
+async fn a_copy_with_another_time_of_receipt_is_found() {
+    let out_of_range_ms = START_MS - 1;
+    for received_ms in [None, Some(out_of_range_ms), Some(NOW_MS)] {
+        let mut memory = healthy(COUNT);
+        let archived = memory.archived.get_mut().unwrap();
+        let mut copy = archived[500].clone();
+        copy.ingested_at_ms = received_ms;
+        archived.push(copy.clone());
+        let proof = proof_of(&memory).await;
+        let of_archive = proof.counts.archive;
+        assert_eq!(of_archive.repeated, 1, "{received_ms:?}: {of_archive:?}");
+
+        memory.archived.get_mut().unwrap().swap_remove(500);
+        let proof = verified(&memory, |it| it.request.repair = true);
+        let proof = proof.await.unwrap();
+        assert_eq!(proof.repaired, Some(Repaired::default()), "{received_ms:?}");
+        let of_archive = proof.counts.archive;
+        assert_eq!((of_archive.different, of_archive.missing), (1, 0));
+        let [field] = proof.examples[0].fields.as_slice() else {
+            panic!("{:?}", proof.examples);
+        };
+        let found = received_ms.map_or_else(String::new, |at| at.to_string());
+        assert_eq!(
+            (field.field.as_str(), &field.found),
+            ("ingested_at", &found)
+        );
+    }
+    for pending_is_known in [true, false] {
+        let mut memory = healthy(COUNT);
+        let streamed = memory.streamed.get_mut().unwrap();
+        let mut copy = streamed[500].clone();
+        copy.ingested_at_ms = out_of_range_ms;
+        streamed.push(copy);
+        let proof = verified(&memory, |it| it.pending_is_known = pending_is_known);
+        assert_eq!(proof.await.unwrap().counts.stream.repeated, 1);
+    }
+}
+
+/// What was received at other times is not compared.
+#[tokio::test]
+async fn ticks_of_other_times_are_passed_over() {
+    let mut memory = healthy(COUNT);
+    memory.streamed.get_mut().unwrap().remove(10);
+    memory.archived.get_mut().unwrap().remove(890);
+    for pending_is_known in [true, false] {
+        let proof = verified(&memory, |it| {
+            it.request.from_ms = START_MS + 100_000;
+            it.request.to_ms = START_MS + 900_000;
+            it.pending_is_known = pending_is_known;
+        });
+        let proof = proof.await.unwrap();
+        assert_eq!(proof.verdict(), Verdict::Proven, "{:?}", proof.examples);
+        assert_eq!((proof.counts.stored, proof.counts.matched), (800, 720));
+    }
+}
+
+#[tokio::test]
 async fn a_difference_is_shown_field_by_field() {
     let mut memory = healthy(20);
     {

@@ -66,7 +66,10 @@ pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::
     };
     let stop = process.stop.clone();
     let stopped = move || stop.is_cancelled();
-    let days = event_days(selection.range);
+    // Of an archive on this machine, only files with ticks of the range are read, however old their folder is.
+    let late_days = is_on_s3(args).then_some(args.late_days);
+    let days = event_days(selection.range, late_days);
+    let first_day = days.first().copied().filter(|_| late_days.is_some());
     let replaying = {
         let origin = match &origin {
             Origin::Spooled(spooled) => ReplayOrigin::Store(spooled),
@@ -83,9 +86,20 @@ pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::
     }
     let (report, done) = replaying;
     print_line(&text(&report, args.dry_run, into))?;
+    if let Some(day) = first_day {
+        print_line(&format!(
+            "note      no folders of days before {day} were read; trades that were sent later than that are in them, and \
+             a higher --late-days than {} reads these, too",
+            args.late_days
+        ))?;
+    }
     done.map_err(|error| anyhow::anyhow!("{}", error.source))
         .context("not all was sent; repeating the command is safe")?;
     failure(&report)
+}
+
+fn is_on_s3(args: &ReplayArgs) -> bool {
+    args.archive.as_ref().is_some_and(|place| !place.is_empty())
 }
 
 fn failure(report: &TickReplayReport) -> anyhow::Result<()> {

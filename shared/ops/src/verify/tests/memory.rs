@@ -50,21 +50,24 @@ impl StoredTicks for Memory {
 }
 
 impl StreamedTicks for Memory {
-    fn streamed(&self, range: ReceiptRange) -> Pages<'_, Tick> {
-        let mut ticks = self.streamed.lock().unwrap().clone();
-        ticks.retain(|tick| range.contains(tick.ingested_at_ms));
+    fn streamed(&self, _: ReceiptRange) -> Pages<'_, Tick> {
+        let ticks = self.streamed.lock().unwrap().clone();
         stream::iter(pages(&ticks, self.stream_unseen.as_ref())).boxed()
     }
 }
 
 impl ArchivedTicks for Memory {
-    fn archived(&self, range: ReceiptRange, days: BTreeSet<NaiveDate>) -> Pages<'_, ArchivedTick> {
+    fn archived(
+        &self,
+        range: Option<ReceiptRange>,
+        days: BTreeSet<NaiveDate>,
+    ) -> Pages<'_, ArchivedTick> {
+        assert_eq!(range, None, "copies may have another time of receipt");
         if let Some(stopped) = &self.archive_hangs {
             stopped.store(true, Ordering::Relaxed);
             return stream::pending().boxed();
         }
         let mut ticks = self.archived.lock().unwrap().clone();
-        ticks.retain(|tick| range.contains(tick.ingested_at_ms));
         ticks.retain(|tick| days.contains(&day_of(tick.timestamp_ms)));
         let mut pages = pages(&ticks, None);
         if self.archive_error {
