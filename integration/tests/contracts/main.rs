@@ -16,4 +16,5 @@ mod s3;
 mod sns;
 mod sqs;
 mod ssm;
+mod stage_proof;
 mod verify;

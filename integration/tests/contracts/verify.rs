@@ -27,7 +27,7 @@ use crate::kinesis::{DEADLINE, new_stream};
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// Ticks that were received now, half of them of events of yesterday.
-fn received(tokens: &[&str], count: u32, now_ms: i64) -> Vec<Tick> {
+pub(crate) fn received(tokens: &[&str], count: u32, now_ms: i64) -> Vec<Tick> {
     let mut made = ticks(tokens, count);
     for (n, tick) in (0..).zip(&mut made) {
         tick.ingested_at_ms = now_ms - 1_000 + n % 500;
@@ -55,7 +55,7 @@ fn table(client: &Client, name: &str) -> Arc<TickTable> {
     Arc::new(TickTable::new(client.clone(), config, clock))
 }
 
-fn listed(client: &Client, name: &str) -> ListedTicks {
+pub(crate) fn listed(client: &Client, name: &str) -> ListedTicks {
     ListedTicks::new(table(client, name), client, name.to_owned(), RETENTION_DAYS)
 }
 
@@ -137,9 +137,9 @@ impl Watch for Quiet {
 }
 
 /// A project's stores.
-struct Stores {
-    tables: Client,
-    table: String,
+pub(crate) struct Stores {
+    pub(crate) tables: Client,
+    pub(crate) table: String,
     stream: KinesisStream,
     reader: StreamReader,
     archive: Arc<S3Objects>,
@@ -160,27 +160,27 @@ impl Repair for Stores {
 }
 
 impl Stores {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let emulator = emulator::start().await.unwrap();
         let config = emulator.sdk_config();
         let tables = Client::new(&config);
-        let streams = aws_sdk_kinesis::Client::new(&config);
-        let stream = new_stream(&streams, 2).await;
-        let s3 = emulator.s3();
-        let bucket = format!("{}-archive", emulator.unique_project());
-        s3.create_bucket().bucket(&bucket).send().await.unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(runtime::clock::now_ms);
+        let (stream, reader, archive) = stream_and_archive().await;
         Self {
             table: new_table(&tables, ["pk", "sk"]).await,
             tables,
-            stream: KinesisStream::new(&streams, stream.as_str(), DEADLINE),
-            reader: StreamReader::new(&streams, stream, clock),
-            archive: Arc::new(S3Objects::new(&s3, bucket, "price-archive/")),
+            stream,
+            reader,
+            archive,
             work: tempfile::tempdir().unwrap(),
         }
     }
 
-    async fn verify(&self, from_ms: i64, repair: bool) -> Proof {
+    /// Takes others, which are empty, beside the same table.
+    pub(crate) async fn empty_stream_and_archive(&mut self) {
+        (self.stream, self.reader, self.archive) = stream_and_archive().await;
+    }
+
+    pub(crate) async fn verify(&self, from_ms: i64, repair: bool) -> Proof {
         let compared = self.compare(&self.tables, from_ms, repair).await;
         compared.unwrap()
     }
@@ -222,6 +222,21 @@ impl Stores {
         };
         verify.run(&request).await
     }
+}
+
+async fn stream_and_archive() -> (KinesisStream, StreamReader, Arc<S3Objects>) {
+    let emulator = emulator::start().await.unwrap();
+    let streams = aws_sdk_kinesis::Client::new(&emulator.sdk_config());
+    let stream = new_stream(&streams, 2).await;
+    let s3 = emulator.s3();
+    let bucket = format!("{}-archive", emulator.unique_project());
+    s3.create_bucket().bucket(&bucket).send().await.unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(runtime::clock::now_ms);
+    (
+        KinesisStream::new(&streams, stream.as_str(), DEADLINE),
+        StreamReader::new(&streams, stream, clock),
+        Arc::new(S3Objects::new(&s3, bucket, "price-archive/")),
+    )
 }
 
 /// A table that is throttled is not taken for an empty one.
