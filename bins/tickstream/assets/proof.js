@@ -4,15 +4,8 @@ import * as api from "./api.js";
 import { setText } from "./elements.js";
 import { count, duration, localTime, toMs } from "./format.js";
 
-/** A proof that is older than this is not shown as a good one. */
-const GOOD_FOR_MS = 60 * 60 * 1_000;
-/** A proof covers a stage from here on: until then, a process may use the share before. */
-const SHARE_CACHED_MS = 5_000;
 /** The most that is compared: the stream keeps 24 hours, and what it has removed cannot be seen. */
 const COMPARED_MS_MAX = 23 * 60 * 60 * 1_000;
-
-/** A stage is proven by at least ten minutes of it, as `tickctl rollout to` wants. */
-const STAGE_MS_MIN = 10 * 60 * 1_000;
 
 /** What was received in the last seconds is not compared; without them, a clock here that is a little ahead is not an error. */
 const LEFT_OUT_MS = 6_000;
@@ -35,19 +28,16 @@ export class ProofPanel {
   async load() {
     const answer = await api.proof().catch(() => null);
     if (!answer || this.#busy) return;
-    this.#last = answer.proof && { ...answer.proof, verdict: answer.verdict };
+    this.#last = answer.proof && { ...answer.proof, verdict: answer.verdict, provesStage: answer.proves_stage };
     this.#show();
   }
 
-  /** A sentence for a step up, and whether there is a good proof of the stage. */
-  forStep() {
+  /** A sentence for a step up, and whether there is a good proof of the stage, as the server judges it. */
+  async forStep() {
+    await this.load();
     if (!this.#last) return { good: false, text: "Nothing is proven yet: verify first that what was stored is in stream and archive." };
-    const { from_ms: from, to_ms: to, one_in: oneIn } = this.#last.scope;
-    const began = Math.max(this.stageBeganAt ?? 0, this.#last.made_at_ms - COMPARED_MS_MAX) + SHARE_CACHED_MS;
-    // A sample is not a proof of a stage, nor is what came before it.
-    const covers = oneIn === 1 && from <= began && to - began >= STAGE_MS_MIN;
+    const good = this.#last.provesStage;
     const age = Date.now() - this.#last.made_at_ms;
-    const good = this.#last.verdict === "proven" && covers && this.#last.made_at_ms >= (this.stageBeganAt ?? 0) && age < GOOD_FOR_MS;
     return { good, text: good ? `${sentence(this.#last)}, ${duration(age)} ago.` : `There is no current proof of this stage (${sentence(this.#last)}): verify first.` };
   }
 

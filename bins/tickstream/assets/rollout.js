@@ -144,7 +144,7 @@ export class RolloutControl {
     const added = raised && Number.isFinite(more) ? `At the current rate, that is about ${rate(more)} more ticks per second in the stream. ` : "";
     const other = key ? `The cohort will be selected by ${key}, so different ticks go to the stream than before. ` : "";
     // From 0 there is nothing to prove yet.
-    const proof = raised && now > 0 ? this.proof.forStep() : { good: true, text: "" };
+    const proof = raised && now > 0 ? await this.proof.forStep() : { good: true, text: "" };
     setText($("confirm-text"), `${added}${other}Rolling back takes one click.`);
     setText($("confirm-proof"), proof.text);
     $("confirm-verify").hidden = proof.good;

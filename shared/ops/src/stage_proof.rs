@@ -5,13 +5,37 @@ use domain::count_of;
 
 use crate::flag_record::FLAG_CACHED_MS;
 use crate::stage_gate::StepRefused;
-use crate::verify::{Place, PlaceCounts, Proof, Verdict};
+use crate::verify::{DueAfter, Place, PlaceCounts, Proof, Verdict};
 
 const MS_PER_SECOND: i64 = 1_000;
 
 /// The most of a stage that is compared, in milliseconds: a stream keeps 24 hours, and what it has removed cannot be seen, so
 /// a longer stage could never be proven.
 pub const COMPARED_MS_MAX: i64 = 23 * 60 * 60 * 1_000;
+
+/// How much of a stage's traffic a proof needs, unless it is set otherwise, in milliseconds.
+pub const TRAFFIC_MS: i64 = 10 * 60 * 1_000;
+
+/// A kept proof that is older says too little about now, in milliseconds.
+const KEPT_PROOF_MS_MAX: i64 = 60 * 60 * 1_000;
+
+/// Whether a proof that was kept is one that a step up can rest on: of all ticks of the stage that began at a time (epoch
+/// milliseconds), without repeats, and with the places' own times until a tick is due, `due_after`.
+#[must_use]
+pub fn proves_stage(proof: &Proof, began_ms: i64, now_ms: i64, due_after: DueAfter) -> bool {
+    let scope = proof.scope;
+    let from_ms = (began_ms + FLAG_CACHED_MS).max(proof.made_at_ms - COMPARED_MS_MAX);
+    let is_of_stage = scope.one_in == 1
+        && scope.from_ms <= from_ms
+        && scope.to_ms - from_ms >= TRAFFIC_MS
+        && now_ms - proof.made_at_ms < KEPT_PROOF_MS_MAX;
+    let due_ms = proof.due_after.map(|it| it.archived_ms);
+    let is_strict = due_ms.is_none_or(|due_ms| due_ms <= due_after.archived_ms)
+        && Place::ALL
+            .into_iter()
+            .all(|place| proof.counts.of(place).repeated == 0);
+    is_of_stage && is_strict && proof.verdict() == Verdict::Proven
+}
 
 /// Compares store, stream and archive.
 #[async_trait]

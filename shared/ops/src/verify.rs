@@ -148,6 +148,7 @@ impl Verify<'_> {
             },
             made_at_ms: self.now_ms,
             repeats_max: request.repeats_max,
+            due_after: request.due_after,
             counts: tally.counts,
             by_hour: groups.by_hour,
             by_source: groups.by_source,

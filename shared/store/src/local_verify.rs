@@ -8,6 +8,7 @@ use app::read_back::ReceiptRange;
 use archive::{ArchiveReader, Folder, add_missing};
 use async_trait::async_trait;
 use domain::Tick;
+use ops::stage_proof;
 use ops::verify::{DueAfter, Places, Proof, Repair, Verify, VerifyError, VerifyRequest, Watch};
 
 use crate::embedded::EmbeddedStore;
@@ -36,6 +37,12 @@ impl LocalVerify {
             work: data_dir.join(WORK_FOLDER),
             due_after,
         }
+    }
+
+    /// Whether a kept proof is one of the stage that began at a time, epoch milliseconds.
+    #[must_use]
+    pub fn proves_stage(&self, proof: &Proof, began_ms: i64, now_ms: i64) -> bool {
+        stage_proof::proves_stage(proof, began_ms, now_ms, self.due_after)
     }
 
     /// The range that [`Self::run`] compares.

@@ -47,14 +47,21 @@ pub(super) async fn run(
     }))
 }
 
-/// The last proof, and its outcome in a word; null before the first one.
+/// The last proof, its outcome in a word (null before the first one), and whether a step up can rest on it.
 pub(super) async fn last(
     State(api): Shared,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<Value>, Problem> {
     let proof = api.store.last_proof().await.map_err(unreadable)?;
+    let changes = api.control.store.history(1).await.map_err(unreadable)?;
+    let began_ms = changes.first().map_or(0, |change| change.at_ms);
+    let now_ms = runtime::clock::now_ms();
+    let is_of_stage = |proof: &Proof| api.verify.proves_stage(proof, began_ms, now_ms);
+    let proves_stage = proof.as_ref().is_some_and(is_of_stage);
     let verdict = proof.as_ref().map(Proof::verdict);
-    Ok(Json(json!({ "verdict": verdict, "proof": proof })))
+    Ok(Json(
+        json!({ "verdict": verdict, "proof": proof, "proves_stage": proves_stage }),
+    ))
 }
 
 /// Reports progress to the response, and stops with it.

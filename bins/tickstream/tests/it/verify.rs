@@ -29,7 +29,10 @@ async fn a_proof_is_made_while_the_process_runs_and_kept() {
     let folder = TempDir::new().unwrap();
     let process = start(&folder, &[]).await;
     let (_, none) = process.get("/api/proof").await;
-    assert_eq!(none, json!({"verdict": null, "proof": null}));
+    assert_eq!(
+        none,
+        json!({"verdict": null, "proof": null, "proves_stage": false})
+    );
     let (status, _) = process.deliver("ticks", ticks_body("BTC", 200)).await;
     assert_eq!(status, 200);
     assert_eq!(process.flush_archive().await.0, 200);
@@ -47,6 +50,7 @@ async fn a_proof_is_made_while_the_process_runs_and_kept() {
     let (_, kept) = process.get("/api/proof").await;
     assert_eq!(kept["verdict"], "proven");
     assert_eq!(kept["proof"]["counts"], proof["counts"]);
+    assert_eq!(kept["proves_stage"], true, "the share never changed");
     process.stop().await;
     let process = start(&folder, &[]).await;
     assert_eq!(
@@ -54,6 +58,10 @@ async fn a_proof_is_made_while_the_process_runs_and_kept() {
         kept,
         "it survives a restart"
     );
+    let change = json!({"percentage": 50, "who": "a test", "why": "a new stage"});
+    assert_eq!(process.put_rollout(change).await.0, 200);
+    let after = process.get("/api/proof").await.1;
+    assert_eq!(after["proves_stage"], false, "it is of the stage before");
     process.stop().await;
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::places::Place;
 use super::record::FieldDifference;
+use super::request::DueAfter;
 
 /// The most examples of each kind that a proof has.
 pub const EXAMPLES_MAX: usize = 10;
@@ -198,6 +199,9 @@ pub struct Proof {
     pub made_at_ms: i64,
     /// How many copies beyond the first are allowed in each place.
     pub repeats_max: u64,
+    /// When ticks were due, if not as the places' writers are set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_after: Option<DueAfter>,
     /// All ticks.
     pub counts: Counts,
     /// By the UTC hour of receipt (its start in epoch milliseconds).

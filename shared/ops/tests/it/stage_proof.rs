@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use async_trait::async_trait;
 use ops::flag_record::FLAG_CACHED_MS;
 use ops::rollout_controller::RolloutControllerError;
-use ops::stage_proof::{COMPARED_MS_MAX, Prover, StageProof};
-use ops::verify::{Example, Finding, Place, PlaceCounts, Proof};
+use ops::stage_proof::{COMPARED_MS_MAX, Prover, StageProof, TRAFFIC_MS, proves_stage};
+use ops::verify::{DueAfter, Example, Finding, Place, PlaceCounts, Proof};
 
 use crate::rollout_controller::bench::{FakeProver, bench, proof};
 
@@ -164,4 +164,49 @@ async fn a_stage_must_run_long_enough() {
         refused.contains("the stage has been running for"),
         "{refused}"
     );
+}
+
+/// What the dashboard offers a step up on.
+#[test]
+fn a_kept_proof_is_of_the_stage_or_it_is_none() {
+    const BEGAN_MS: i64 = 1_000_000_000_000;
+    const FROM_MS: i64 = BEGAN_MS + FLAG_CACHED_MS;
+    const NOW_MS: i64 = FROM_MS + TRAFFIC_MS + 60_000;
+    let proves = |change: fn(&mut Proof)| {
+        let mut proof = proof(9_999);
+        (proof.scope.from_ms, proof.scope.to_ms) = (BEGAN_MS, FROM_MS + TRAFFIC_MS);
+        proof.made_at_ms = NOW_MS - 50_000;
+        change(&mut proof);
+        proves_stage(&proof, BEGAN_MS, NOW_MS, DueAfter::HERE)
+    };
+    assert!(proves(|_| {}));
+    assert!(proves(|it| it.due_after = Some(DueAfter::HERE)));
+    type Change = fn(&mut Proof);
+    let refused: [(&str, Change); 8] = [
+        ("a sample", |it| it.scope.one_in = 2),
+        ("its beginning is not in it", |it| {
+            it.scope.from_ms = FROM_MS + 1
+        }),
+        ("less than ten minutes", |it| it.scope.to_ms -= 1),
+        ("an old one", |it| it.made_at_ms = NOW_MS - 3_600_000),
+        ("a difference", |it| it.counts.archive.missing = 1),
+        ("not all was seen", |it| it.unseen.push("a file".to_owned())),
+        ("repeats that were allowed", |it| {
+            it.counts.stream.repeated = 1;
+            it.repeats_max = 1;
+        }),
+        ("ticks that may come an hour later", |it| {
+            it.due_after = Some(DueAfter::HERE.with_archived_ms(3_600_000));
+        }),
+    ];
+    for (what, change) in refused {
+        assert!(!proves(change), "{what}");
+    }
+    // Of a stage that is older, the last 23 hours are compared.
+    let mut proof = proof(9_999);
+    proof.made_at_ms = NOW_MS;
+    (proof.scope.from_ms, proof.scope.to_ms) = (NOW_MS - COMPARED_MS_MAX, NOW_MS - 6_000);
+    assert!(proves_stage(&proof, 0, NOW_MS, DueAfter::HERE));
+    proof.scope.from_ms += 1;
+    assert!(!proves_stage(&proof, 0, NOW_MS, DueAfter::HERE));
 }

@@ -284,6 +284,7 @@ pub(crate) fn proof(matched: u64) -> Proof {
         },
         made_at_ms: 2,
         repeats_max: 0,
+        due_after: None,
         counts: Counts {
             stored: matched,
             cohort: matched,
