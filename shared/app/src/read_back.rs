@@ -41,11 +41,11 @@ impl ReceiptRange {
 pub enum Page<T> {
     /// Ticks, in no particular order; about [`PAGE_TICKS`] at most.
     Ticks(Vec<T>),
-    /// Something of the range could not be seen. The ticks of the rest follow.
+    /// Something could not be seen. The ticks of the rest follow.
     Unseen(UnseenPart),
 }
 
-/// A part of the range that could not be seen.
+/// A part that could not be seen. If it ends before the range, nothing of the range is affected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnseenPart {
     /// Only ticks that were received before this time are affected, epoch milliseconds; `None` if any may be.

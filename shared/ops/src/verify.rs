@@ -137,9 +137,16 @@ impl Verify<'_> {
         let read = self.read(range, due_after, pages).await;
         let divided = divider.await.map_err(io::Error::other).flatten();
         let divided = divided.map_err(|source| self.disk_error(source))?;
-        let (rules, unseen) = read?;
+        let (rules, mut unseen) = read?;
         let (tally, names, repaired) = self.compare(divided, rules, request.repair).await?;
         let groups = tally.groups(&names);
+        let removed = tally.counts.stream.unseen;
+        if removed > 0 && unseen.is_empty() {
+            unseen.push(format!(
+                "the stream no longer has {} that the archive has: it has removed its oldest records",
+                count_of(removed, "tick")
+            ));
+        }
         Ok(Proof {
             scope: Scope {
                 from_ms: range.from_ms,

@@ -19,7 +19,8 @@ use crate::shared_state::SharedState;
 use crate::stream::read_after;
 
 /// The longest time from the receipt of a tick to its append, milliseconds. Records are in the order of their appends, so
-/// one that was removed from the beginning may have been received this much later than the first one that is left.
+/// one that was removed from the beginning may have been received this much later than the first one that is left; or
+/// later still, if the first one came late, from the outbox. A removed one is in the archive, which shows that.
 const APPENDED_WITHIN_MS: i64 = 60_000;
 
 impl StoredTicks for EmbeddedStore {
@@ -31,9 +32,9 @@ impl StoredTicks for EmbeddedStore {
 }
 
 impl StreamedTicks for EmbeddedStore {
-    fn streamed(&self, range: ReceiptRange) -> Pages<'_, Tick> {
-        self.pages("read the stream", move |inner, sender| {
-            (0..SHARDS).try_for_each(|shard| streamed(inner, shard, range, sender))
+    fn streamed(&self, _: ReceiptRange) -> Pages<'_, Tick> {
+        self.pages("read the stream", |inner, sender| {
+            (0..SHARDS).try_for_each(|shard| streamed(inner, shard, sender))
         })
     }
 }
@@ -212,12 +213,7 @@ fn unarchived(
     }
 }
 
-fn streamed(
-    inner: &SharedState,
-    shard: u8,
-    range: ReceiptRange,
-    sender: &PageSender<Tick>,
-) -> Result<(), Ended> {
+fn streamed(inner: &SharedState, shard: u8, sender: &PageSender<Tick>) -> Result<(), Ended> {
     let end = inner.with_state(|state| state.end_offsets.get(usize::from(shard)).copied());
     let mut ticks = Vec::new();
     // The sequence number of the next record, if nothing is missing.
@@ -243,14 +239,12 @@ fn streamed(
         let is_first = next == 1 && first > 1;
         if is_first && let Some(received_ms) = block.iter().map(|tick| tick.ingested_at_ms).max() {
             let before_ms = received_ms + APPENDED_WITHIN_MS;
-            if range.from_ms < before_ms {
-                let what = format!(
-                    "shard {shard} of the stream has records from {first} on, received at {}; earlier ones have been \
-                     removed",
-                    time_text(received_ms)
-                );
-                unseen(sender, Some(before_ms), what)?;
-            }
+            let what = format!(
+                "shard {shard} of the stream has records from {first} on, received at {}; earlier ones have been \
+                 removed",
+                time_text(received_ms)
+            );
+            unseen(sender, Some(before_ms), what)?;
         }
         next = first + block.len() as u64;
         ticks.extend(block);

@@ -56,6 +56,15 @@ pub(super) struct Rules {
     pub(super) archive: Sight,
 }
 
+impl Rules {
+    /// Whether the stream must have had a tick that it lacks. On one machine, the archive has its ticks from the stream, and
+    /// the stream removes only what is archived: if it has removed its beginning, that is where the tick was.
+    fn has_removed(&self, copies: &[Record]) -> bool {
+        let is_archived = |record: &Record| record.origin == Origin::Archive;
+        self.pending_is_known && self.stream != Sight::CLEAR && copies.iter().any(is_archived)
+    }
+}
+
 /// The result of some records.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -145,7 +154,8 @@ impl Tally {
                             Place::Stream => (rules.stream, rules.due.stream_ms),
                             Place::Archive => (rules.archive, rules.due.archive_ms),
                         };
-                        if stored.ingested_at_ms < sight.before_ms {
+                        let was_removed = place == Place::Stream && rules.has_removed(copies);
+                        if stored.ingested_at_ms < sight.before_ms || was_removed {
                             of_place.unseen = 1;
                         } else if copies.iter().any(|record| is_on_its_way(record, place)) {
                             of_place.late = 1;

@@ -69,6 +69,7 @@ impl Verify<'_> {
         let mut days = days_of(range);
         let stored = async {
             let stored = self.drain(
+                range,
                 Phase::StoreAndStream,
                 places.store.stored(range),
                 &done,
@@ -88,7 +89,7 @@ impl Verify<'_> {
             // Reading begins with this call.
             let pages_of_stream = places.stream.streamed(range);
             let phase = Phase::StoreAndStream;
-            let streamed = self.drain(phase, pages_of_stream, &done, &pages, Read::Streamed);
+            let streamed = self.drain(range, phase, pages_of_stream, &done, &pages, Read::Streamed);
             Ok(partly(Place::Stream, streamed.await?).and(for_stream))
         };
         let (stored, streamed) = match places.pending {
@@ -101,7 +102,14 @@ impl Verify<'_> {
         let done = AtomicU64::new(0);
         let archived = places.archive.archived(None, days);
         let archived = self
-            .drain(Phase::Archive, archived, &done, &pages, Read::Archived)
+            .drain(
+                range,
+                Phase::Archive,
+                archived,
+                &done,
+                &pages,
+                Read::Archived,
+            )
             .await?;
         let archived = partly(Place::Archive, archived).and(for_archive);
         let rules = Rules {
@@ -133,13 +141,14 @@ impl Verify<'_> {
         let read = |ticks| Read::Pending(to, ticks);
         let phase = Phase::StoreAndStream;
         let from = pending.pending(to, range);
-        let read = self.drain(phase, from, done, pages, read).await?;
+        let read = self.drain(range, phase, from, done, pages, read).await?;
         read.map_err(VerifyError::Store)
     }
 
     /// Passes the pages of a place on. The inner error is that of the place.
     async fn drain<T>(
         &self,
+        range: ReceiptRange,
         phase: Phase,
         mut from: Pages<'_, T>,
         done: &AtomicU64,
@@ -166,7 +175,9 @@ impl Verify<'_> {
                 }
                 Ok(Page::Unseen(UnseenPart { before_ms, what })) => {
                     seen.sight = seen.sight.without(before_ms);
-                    seen.unseen.push(what);
+                    if before_ms.is_none_or(|before_ms| range.from_ms < before_ms) {
+                        seen.unseen.push(what);
+                    }
                 }
                 Err(error) => return Ok(Err(error)),
             }

@@ -133,6 +133,36 @@ async fn what_could_not_be_seen_is_neither_missing_nor_proven() {
     assert_eq!(proof_of(&memory).await.verdict(), Verdict::Differences);
 }
 
+/// One that came late from the outbox may be the first that is left, so that removed ones were received after it.
+#[tokio::test]
+async fn what_the_archive_has_from_a_stream_that_removed_its_beginning_is_not_appended_again() {
+    let mut memory = healthy(COUNT);
+    memory.streamed.get_mut().unwrap().remove(300);
+    let removed_before = |before_ms| {
+        Some(UnseenPart {
+            before_ms: Some(before_ms),
+            what: "shard 0 of the stream has records from 77 on".to_owned(),
+        })
+    };
+    memory.stream_unseen = removed_before(START_MS - 1);
+    let proof = verified(&memory, |it| it.request.repair = true);
+    let proof = proof.await.unwrap();
+    assert_eq!(proof.repaired, Some(Repaired::default()));
+    let of_stream = proof.counts.stream;
+    assert_eq!((of_stream.missing, of_stream.unseen), (0, 1));
+    assert_eq!(proof.verdict(), Verdict::Incomplete);
+    assert!(
+        proof.unseen[0].starts_with("the stream no longer has 1 tick that the archive has"),
+        "{:?}",
+        proof.unseen
+    );
+    // One that the archive lacks, too, was lost before it came to the stream.
+    memory.archived.get_mut().unwrap().remove(300);
+    let proof = proof_of(&memory).await;
+    assert_eq!(proof.counts.stream.missing, 1);
+    assert_eq!(proof.unseen, [""; 0], "it ended before the range");
+}
+
 #[tokio::test]
 async fn it_stops_while_a_place_sends_nothing() {
     let mut memory = healthy(0);
