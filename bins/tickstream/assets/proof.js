@@ -28,7 +28,7 @@ export class ProofPanel {
   async load() {
     const answer = await api.proof().catch(() => null);
     if (!answer || this.#busy) return;
-    this.#last = answer.proof && { ...answer.proof, verdict: answer.verdict, provesStage: answer.proves_stage };
+    this.#last = answer.proof && { ...answer.proof, verdict: answer.verdict, whyNotOfStage: answer.why_not_of_stage };
     this.#show();
   }
 
@@ -36,9 +36,10 @@ export class ProofPanel {
   async forStep() {
     await this.load();
     if (!this.#last) return { good: false, text: "Nothing is proven yet: verify first that what was stored is in stream and archive." };
-    const good = this.#last.provesStage;
-    const age = Date.now() - this.#last.made_at_ms;
-    return { good, text: good ? `${sentence(this.#last)}, ${duration(age)} ago.` : `There is no current proof of this stage (${sentence(this.#last)}): verify first.` };
+    const why = this.#last.whyNotOfStage;
+    const age = duration(Date.now() - this.#last.made_at_ms);
+    const last = `${sentence(this.#last)}, ${age} ago`;
+    return { good: !why, text: why ? `The last proof (${last}) is not enough for a step up: ${why}.` : `${last}.` };
   }
 
   /** Compares everything since the stage began, as far as the stream goes back. */

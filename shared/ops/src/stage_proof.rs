@@ -5,6 +5,7 @@ use domain::count_of;
 
 use crate::flag_record::FLAG_CACHED_MS;
 use crate::stage_gate::StepRefused;
+use crate::text::duration;
 use crate::verify::{DueAfter, Place, PlaceCounts, Proof, Verdict};
 
 const MS_PER_SECOND: i64 = 1_000;
@@ -19,22 +20,42 @@ pub const TRAFFIC_MS: i64 = 10 * 60 * 1_000;
 /// A kept proof that is older says too little about now, in milliseconds.
 const KEPT_PROOF_MS_MAX: i64 = 60 * 60 * 1_000;
 
-/// Whether a proof that was kept is one that a step up can rest on: of all ticks of the stage that began at a time (epoch
-/// milliseconds), without repeats, and with the places' own times until a tick is due, `due_after`.
+/// Why a step up cannot rest on a proof that was kept, or `None` if it can: it must be of all ticks of the stage that began
+/// at a time (epoch milliseconds), without repeats, and with the places' own times until a tick is due, `due_after`.
 #[must_use]
-pub fn proves_stage(proof: &Proof, began_ms: i64, now_ms: i64, due_after: DueAfter) -> bool {
+pub fn why_not_of_stage(
+    proof: &Proof,
+    began_ms: i64,
+    now_ms: i64,
+    due_after: DueAfter,
+) -> Option<String> {
     let scope = proof.scope;
     let from_ms = (began_ms + FLAG_CACHED_MS).max(proof.made_at_ms - COMPARED_MS_MAX);
-    let is_of_stage = scope.one_in == 1
-        && scope.from_ms <= from_ms
-        && scope.to_ms - from_ms >= TRAFFIC_MS
-        && now_ms - proof.made_at_ms < KEPT_PROOF_MS_MAX;
-    let due_ms = proof.due_after.map(|it| it.archived_ms);
-    let is_strict = due_ms.is_none_or(|due_ms| due_ms <= due_after.archived_ms)
-        && Place::ALL
-            .into_iter()
-            .all(|place| proof.counts.of(place).repeated == 0);
-    is_of_stage && is_strict && proof.verdict() == Verdict::Proven
+    let age_ms = now_ms - proof.made_at_ms;
+    let is_longer = |it: DueAfter| it.archived_ms > due_after.archived_ms;
+    let repeated = Place::ALL.map(|place| proof.counts.of(place).repeated);
+    let why = if proof.verdict() != Verdict::Proven {
+        "it is not proven".to_owned()
+    } else if scope.one_in > 1 {
+        "it is of a sample".to_owned()
+    } else if scope.from_ms > from_ms {
+        "it lacks the beginning of the stage".to_owned()
+    } else if scope.to_ms - from_ms < TRAFFIC_MS {
+        let covered = duration((scope.to_ms - from_ms).max(0));
+        format!(
+            "it has {covered} of the stage, and {} are needed",
+            duration(TRAFFIC_MS)
+        )
+    } else if age_ms >= KEPT_PROOF_MS_MAX {
+        format!("it is {} old", duration(age_ms))
+    } else if proof.due_after.is_some_and(is_longer) {
+        "its ticks had longer to come to the archive than usual".to_owned()
+    } else if repeated != [0, 0] {
+        "it allowed ticks that are there more than once".to_owned()
+    } else {
+        return None;
+    };
+    Some(why)
 }
 
 /// Compares store, stream and archive.

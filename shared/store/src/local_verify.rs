@@ -39,10 +39,10 @@ impl LocalVerify {
         }
     }
 
-    /// Whether a kept proof is one of the stage that began at a time, epoch milliseconds.
+    /// Why a step up from the stage that began at a time (epoch milliseconds) cannot rest on a kept proof.
     #[must_use]
-    pub fn proves_stage(&self, proof: &Proof, began_ms: i64, now_ms: i64) -> bool {
-        stage_proof::proves_stage(proof, began_ms, now_ms, self.due_after)
+    pub fn why_not_of_stage(&self, proof: &Proof, began_ms: i64, now_ms: i64) -> Option<String> {
+        stage_proof::why_not_of_stage(proof, began_ms, now_ms, self.due_after)
     }
 
     /// The range that [`Self::run`] compares.

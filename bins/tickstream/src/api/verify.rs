@@ -56,12 +56,16 @@ pub(super) async fn last(
     let changes = api.control.store.history(1).await.map_err(unreadable)?;
     let began_ms = changes.first().map_or(0, |change| change.at_ms);
     let now_ms = runtime::clock::now_ms();
-    let is_of_stage = |proof: &Proof| api.verify.proves_stage(proof, began_ms, now_ms);
-    let proves_stage = proof.as_ref().is_some_and(is_of_stage);
+    let why_not = |proof: &Proof| api.verify.why_not_of_stage(proof, began_ms, now_ms);
+    let why_not_of_stage = proof.as_ref().and_then(why_not);
+    let proves_stage = proof.is_some() && why_not_of_stage.is_none();
     let verdict = proof.as_ref().map(Proof::verdict);
-    Ok(Json(
-        json!({ "verdict": verdict, "proof": proof, "proves_stage": proves_stage }),
-    ))
+    Ok(Json(json!({
+        "verdict": verdict,
+        "proof": proof,
+        "proves_stage": proves_stage,
+        "why_not_of_stage": why_not_of_stage,
+    })))
 }
 
 /// Reports progress to the response, and stops with it.

@@ -31,7 +31,7 @@ async fn a_proof_is_made_while_the_process_runs_and_kept() {
     let (_, none) = process.get("/api/proof").await;
     assert_eq!(
         none,
-        json!({"verdict": null, "proof": null, "proves_stage": false})
+        json!({"verdict": null, "proof": null, "proves_stage": false, "why_not_of_stage": null})
     );
     let (status, _) = process.deliver("ticks", ticks_body("BTC", 200)).await;
     assert_eq!(status, 200);
@@ -62,6 +62,8 @@ async fn a_proof_is_made_while_the_process_runs_and_kept() {
     assert_eq!(process.put_rollout(change).await.0, 200);
     let after = process.get("/api/proof").await.1;
     assert_eq!(after["proves_stage"], false, "it is of the stage before");
+    let why = "it has 0 s of the stage, and 10 min are needed";
+    assert_eq!(after["why_not_of_stage"], why);
     process.stop().await;
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use async_trait::async_trait;
 use ops::flag_record::FLAG_CACHED_MS;
 use ops::rollout_controller::RolloutControllerError;
-use ops::stage_proof::{COMPARED_MS_MAX, Prover, StageProof, TRAFFIC_MS, proves_stage};
+use ops::stage_proof::{COMPARED_MS_MAX, Prover, StageProof, TRAFFIC_MS, why_not_of_stage};
 use ops::verify::{DueAfter, Example, Finding, Place, PlaceCounts, Proof};
 
 use crate::rollout_controller::bench::{FakeProver, bench, proof};
@@ -168,45 +168,47 @@ async fn a_stage_must_run_long_enough() {
 
 /// What the dashboard offers a step up on.
 #[test]
-fn a_kept_proof_is_of_the_stage_or_it_is_none() {
+fn a_kept_proof_is_of_the_stage_or_it_says_why_not() {
     const BEGAN_MS: i64 = 1_000_000_000_000;
     const FROM_MS: i64 = BEGAN_MS + FLAG_CACHED_MS;
     const NOW_MS: i64 = FROM_MS + TRAFFIC_MS + 60_000;
-    let proves = |change: fn(&mut Proof)| {
+    let why_not = |change: fn(&mut Proof)| {
         let mut proof = proof(9_999);
         (proof.scope.from_ms, proof.scope.to_ms) = (BEGAN_MS, FROM_MS + TRAFFIC_MS);
         proof.made_at_ms = NOW_MS - 50_000;
         change(&mut proof);
-        proves_stage(&proof, BEGAN_MS, NOW_MS, DueAfter::HERE)
+        why_not_of_stage(&proof, BEGAN_MS, NOW_MS, DueAfter::HERE)
     };
-    assert!(proves(|_| {}));
-    assert!(proves(|it| it.due_after = Some(DueAfter::HERE)));
+    assert_eq!(why_not(|_| {}), None);
+    assert_eq!(why_not(|it| it.due_after = Some(DueAfter::HERE)), None);
     type Change = fn(&mut Proof);
     let refused: [(&str, Change); 8] = [
-        ("a sample", |it| it.scope.one_in = 2),
-        ("its beginning is not in it", |it| {
-            it.scope.from_ms = FROM_MS + 1
+        ("of a sample", |it| it.scope.one_in = 2),
+        ("lacks the beginning", |it| it.scope.from_ms = FROM_MS + 1),
+        ("it has 90 s of the stage, and 10 min are", |it| {
+            it.scope.to_ms = FROM_MS + 90_000;
         }),
-        ("less than ten minutes", |it| it.scope.to_ms -= 1),
-        ("an old one", |it| it.made_at_ms = NOW_MS - 3_600_000),
-        ("a difference", |it| it.counts.archive.missing = 1),
-        ("not all was seen", |it| it.unseen.push("a file".to_owned())),
-        ("repeats that were allowed", |it| {
+        ("60 min old", |it| it.made_at_ms = NOW_MS - 3_600_000),
+        ("not proven", |it| it.counts.archive.missing = 1),
+        ("not proven", |it| it.unseen.push("a file".to_owned())),
+        ("more than once", |it| {
             it.counts.stream.repeated = 1;
             it.repeats_max = 1;
         }),
-        ("ticks that may come an hour later", |it| {
+        ("had longer to come", |it| {
             it.due_after = Some(DueAfter::HERE.with_archived_ms(3_600_000));
         }),
     ];
-    for (what, change) in refused {
-        assert!(!proves(change), "{what}");
+    for (expected, change) in refused {
+        let why = why_not(change).unwrap();
+        assert!(why.contains(expected), "{why}");
     }
     // Of a stage that is older, the last 23 hours are compared.
     let mut proof = proof(9_999);
     proof.made_at_ms = NOW_MS;
     (proof.scope.from_ms, proof.scope.to_ms) = (NOW_MS - COMPARED_MS_MAX, NOW_MS - 6_000);
-    assert!(proves_stage(&proof, 0, NOW_MS, DueAfter::HERE));
+    let why_not = |proof: &Proof| why_not_of_stage(proof, 0, NOW_MS, DueAfter::HERE);
+    assert_eq!(why_not(&proof), None);
     proof.scope.from_ms += 1;
-    assert!(!proves_stage(&proof, 0, NOW_MS, DueAfter::HERE));
+    assert!(why_not(&proof).is_some());
 }
