@@ -124,7 +124,7 @@ async fn stages_are_raised_one_by_one_and_rolled_back_within_seconds() {
 
     // Traffic goes on all the time.
     let stop = Arc::new(AtomicBool::new(false));
-    let background = tokio::spawn(slow_traffic(Arc::clone(&project), Arc::clone(&stop)));
+    let background = tokio::spawn(steady_traffic(Arc::clone(&project), Arc::clone(&stop)));
     for (stage, percent) in [("canary", "1"), ("10", "10"), ("50", "50"), ("100", "100")] {
         if stage != "canary" {
             let young = project.run(&[stage, "--watch", "1"]).await;
@@ -142,7 +142,8 @@ async fn stages_are_raised_one_by_one_and_rolled_back_within_seconds() {
         share_is_exact(&project, percent).await;
     }
     stop.store(true, Ordering::Relaxed);
-    background.await.unwrap();
+    let sent = background.await.unwrap();
+    println!("{sent} ticks were sent meanwhile");
 
     // Stages can also be lowered, and an alarm blocks raising until it is forced.
     project.run(&["50", "--watch", "1"]).await.ok();
@@ -175,14 +176,17 @@ async fn stages_are_raised_one_by_one_and_rolled_back_within_seconds() {
     assert!(again.contains("rollout   0 %"), "{again}");
 }
 
-/// A tick of one token every fifth of a second: the emulator writes an object for each.
-async fn slow_traffic(project: Arc<Project>, stop: Arc<AtomicBool>) {
+/// Twenty ticks a second: no more, since the emulator writes an object for each.
+async fn steady_traffic(project: Arc<Project>, stop: Arc<AtomicBool>) -> u32 {
+    let tokens = ["ramp-a", "ramp-b", "ramp-c", "ramp-d"];
+    let mut every = tokio::time::interval(Duration::from_millis(200));
     let mut n = 0;
     while !stop.load(Ordering::Relaxed) {
-        project.deliver(&[tick("ramp", n)]).await;
+        every.tick().await;
+        project.deliver(&tokens.map(|token| tick(token, n))).await;
         n += 1;
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    n * 4
 }
 
 /// Moves to the next stage as soon as the one before is old enough and proven; ticks are due in the archive after 20 s.

@@ -216,6 +216,7 @@ mod tests {
             },
             made_at_ms: 1_000,
             repeats_max: 0,
+            due_after: None,
             counts: Counts::default(),
             by_hour: Default::default(),
             by_source: Default::default(),
