@@ -55,6 +55,9 @@ pub use request::{DueAfter, VerifyRequest, days_of};
 /// Pages that wait for the thread that divides them.
 const PAGES_WAITING_MAX: usize = 4;
 
+/// The most parts that are compared at the same time.
+const PARTS_AT_ONCE_MAX: usize = 2;
+
 /// What a comparison works with.
 pub struct Verify<'a> {
     /// The places.
@@ -180,8 +183,11 @@ impl Verify<'_> {
         } = divided;
         let (names, mut tally) = (Arc::new(names), Tally::default());
         let mut repaired = is_repair.then(Repaired::default);
+        let mut lacking = Lacking::default();
         let of = parts.len() as u64;
-        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
+        // More would take more memory: up to 80 MB each.
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let at_once = threads.min(PARTS_AT_ONCE_MAX);
         let compared = parts.into_iter().map(|part| {
             let (names, folder) = (Arc::clone(&names), folder.path().to_owned());
             tokio::task::spawn_blocking(move || {
@@ -198,12 +204,15 @@ impl Verify<'_> {
         let mut done = 0;
         while let Some(part) = compared.next().await {
             let part = part.map_err(io::Error::other).flatten();
-            let (of_part, lacking) = part.map_err(|source| self.disk_error(source))?;
+            let (of_part, lacking_of_part) = part.map_err(|source| self.disk_error(source))?;
             tally.merge(of_part);
-            if let Some(repaired) = &mut repaired {
-                put_back(self.repair, &lacking, repaired).await?;
-            }
+            lacking.extend(lacking_of_part);
             done += 1;
+            if let Some(repaired) = &mut repaired
+                && (lacking.is_large() || done == of)
+            {
+                put_back(self.repair, &std::mem::take(&mut lacking), repaired).await?;
+            }
             let phase = Phase::Compare;
             let of = Some(of);
             self.watch.progress(Progress { phase, done, of });

@@ -87,6 +87,21 @@ pub(super) struct Lacking {
     pub(super) in_archive: Vec<Tick>,
 }
 
+/// As many ticks are put back at once, so that the archive gets few files, and they take little memory.
+const LACKING_MAX: usize = 50_000;
+
+impl Lacking {
+    pub(super) fn extend(&mut self, other: Self) {
+        self.in_stream.extend(other.in_stream);
+        self.in_archive.extend(other.in_archive);
+    }
+
+    /// Whether there are enough ticks to put back.
+    pub(super) fn is_large(&self) -> bool {
+        self.in_stream.len() + self.in_archive.len() >= LACKING_MAX
+    }
+}
+
 impl Tally {
     /// Adds records, sorted by identity and place. With `lacking`, collects what a repair needs.
     pub(super) fn compare(

@@ -4,8 +4,8 @@ use std::hash::Hasher as _;
 
 use twox_hash::XxHash64;
 
-/// 2^27 bits, 16 MiB: with ten million ticks, one id in 13 is taken for that of a stored tick without being one.
-const BITS: u64 = 1 << 27;
+/// 2^26 bits, 8 MiB: with ten million ticks, one id in seven is taken for that of a stored tick without being one.
+const BITS: u64 = 1 << 26;
 
 /// A set of ids that takes the same memory for any number: a Bloom filter with one hash. It says yes to every id that it
 /// was given, and to some others, which only costs their comparison.
