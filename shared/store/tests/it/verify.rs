@@ -211,6 +211,9 @@ async fn a_repair_brings_back_what_is_missing_and_a_second_run_finds_nothing() {
         archived: gone - 2,
     };
     assert_eq!(proof.repaired, Some(repaired));
+    let names = day.read_dir().unwrap().map(|it| it.unwrap().file_name());
+    let of_repair = names.filter(|name| name.to_string_lossy().starts_with("repaired-"));
+    assert_eq!(of_repair.count(), 1, "one for {} ticks", gone - 2);
     flush(&store, &folder).await;
     let proof = verify(&store, &folder, true).await;
     assert_eq!(proof.verdict(), Verdict::Proven, "{proof:?}");
