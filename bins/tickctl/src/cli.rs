@@ -6,13 +6,16 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
 
+use crate::client::PostError;
 #[cfg(feature = "aws")]
 use crate::commands::rollout;
 use crate::commands::{
     backup, compact, cost, detect, doctor, load, quarantine, rebuild, replay, requeue, server,
     status, verify,
 };
+use crate::data_access::ProcessNotFound;
 use crate::process::{
     BadInput, EXIT_BAD_INPUT, EXIT_FAILED, EXIT_UNSEEN, ExitUnseen, ExitWith, ProcessContext,
 };
@@ -43,7 +46,8 @@ Exit codes:
   0  done
   1  failed: ticks not stored, request refused, stopped, unreadable files, errors under load, or differences
   2  a wrong option or an invalid file
-  3  not everything could be seen, or there was nothing to see, so it is not known whether all is well";
+  3  not everything could be seen, or there was nothing to see, so it is not known whether all is well; also if what
+     only shows or compares something cannot ask the tickstream: it does not answer, or the token is wrong";
 
 /// Operates a tickstream: checks it, sends it real trades, measures it under load, compacts its archive,
 /// makes backups, controls its rollout on AWS, says what it costs there.
@@ -142,15 +146,61 @@ fn check_project(command: &mut clap::Command, matches: &ArgMatches) -> Result<()
     Err(command.error(ErrorKind::ArgumentConflict, rule))
 }
 
+impl Command {
+    /// Whether it only shows or compares something: then a tickstream that cannot be asked is not a failure, but something
+    /// that could not be seen.
+    fn only_reads(&self) -> bool {
+        match self {
+            Self::Doctor(_) | Self::Status(_) => true,
+            Self::Rebuild(args) => !args.apply,
+            Self::Replay(args) => args.dry_run,
+            Self::Quarantine(args) => args.only_reads(),
+            Self::Server(args) => args.only_reads(),
+            // It says itself that it could not be completed.
+            Self::Verify(_)
+            | Self::Requeue(_)
+            | Self::Load(_)
+            | Self::Compact(_)
+            | Self::Backup(_)
+            | Self::Cost(_)
+            | Self::Detect(_) => false,
+            #[cfg(feature = "aws")]
+            Self::Rollout(_) => false,
+        }
+    }
+}
+
+/// Runs what only reads until it is done or stopped. Other commands decide themselves where they may be stopped.
+async fn stoppable(
+    stop: &CancellationToken,
+    command: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let done = stop.run_until_cancelled(command).await;
+    done.unwrap_or_else(|| Err(anyhow::anyhow!("stopped; nothing was changed")))
+}
+
+/// Whether an error is that of a tickstream that cannot be reached, does not answer, or does not know the token.
+fn is_unanswered(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<ProcessNotFound>() || cause.downcast_ref().is_some_and(PostError::is_unanswered)
+    })
+}
+
 /// Runs the subcommand, prints its error to stderr, and returns the exit code.
 pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
+    let reads = cli.command.only_reads();
+    let stop = process.stop.clone();
     let done = match cli.command {
         Command::Replay(args) => Box::pin(replay::run(args, process)).await,
         Command::Rebuild(args) => Box::pin(rebuild::run(args, process)).await,
+        Command::Quarantine(args) if reads => {
+            stoppable(&stop, Box::pin(quarantine::run(args, process))).await
+        }
         Command::Quarantine(args) => Box::pin(quarantine::run(args, process)).await,
         Command::Requeue(args) => Box::pin(requeue::run(args, process)).await,
         Command::Load(args) => Box::pin(load::run(args, process)).await,
         Command::Compact(args) => Box::pin(compact::run(args, process)).await,
+        Command::Server(args) if reads => stoppable(&stop, Box::pin(server::run(args))).await,
         Command::Server(args) => Box::pin(server::run(args)).await,
         Command::Backup(args) => Box::pin(backup::run(args, process)).await,
         Command::Verify(args) => Box::pin(verify::run(args, process)).await,
@@ -170,7 +220,9 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
     eprintln!("tickctl: {error:#}");
     if error.chain().any(|cause| cause.is::<BadInput>()) {
         ExitCode::from(EXIT_BAD_INPUT)
-    } else if error.chain().any(|cause| cause.is::<ExitUnseen>()) {
+    } else if error.chain().any(|cause| cause.is::<ExitUnseen>())
+        || (reads && is_unanswered(&error))
+    {
         ExitCode::from(EXIT_UNSEEN)
     } else {
         ExitCode::from(EXIT_FAILED)
@@ -227,6 +279,17 @@ mod tests {
         assert_eq!(refusal("verify --from 1h"), None);
         // All of it is on AWS.
         assert_eq!(refusal("rollout status --project prices"), None);
+    }
+
+    #[tokio::test]
+    async fn what_only_reads_is_stopped_while_nobody_answers() {
+        let stop = CancellationToken::new();
+        let done = stoppable(&stop, async { Ok(()) }).await;
+        assert!(done.is_ok());
+        stop.cancel();
+        let stopped = stoppable(&stop, std::future::pending()).await;
+        let error = stopped.unwrap_err().to_string();
+        assert!(error.contains("nothing was changed"), "{error}");
     }
 
     #[test]

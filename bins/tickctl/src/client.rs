@@ -131,6 +131,16 @@ impl PostError {
         }
     }
 
+    /// Whether nothing is known of what was asked: nobody answered, or the caller may not see it.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => *status == StatusCode::UNAUTHORIZED,
+            Self::Timeout(_) | Self::Connect(_) | Self::Broken(_) => true,
+            Self::Unreadable { .. } | Self::LongLine(_) | Self::Failed(_) => false,
+        }
+    }
+
     /// How long the server asks us to wait, if it does.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

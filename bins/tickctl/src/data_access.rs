@@ -41,7 +41,8 @@ pub struct DataOptions {
     /// arguments.
     #[arg(long, value_name = "TOKEN", env = "OPERATOR_TOKEN", hide_env_values = true, value_parser = Secret::read)]
     pub token: Option<Secret>,
-    /// Seconds after which a request without a response fails.
+    /// Seconds after which a request without a response fails. A job that has begun to respond fails when it is silent
+    /// for a minute.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub timeout: u64,
 }
@@ -81,7 +82,7 @@ impl DataOptions {
             return Ok(DataAccess::Server(Box::new(client)));
         }
         let folder = &self.data_dir;
-        let deadline = Instant::now() + FOUND_WITHIN;
+        let deadline = Instant::now() + FOUND_WITHIN.min(Duration::from_secs(self.timeout));
         loop {
             // The lock is what proves that a process has the store open. So the file with its address is only
             // read then: one that a killed process left has no effect, and its address is not sent the token.
@@ -97,6 +98,8 @@ impl DataOptions {
             }
             match self.find_process().await? {
                 Ok(server) => return Ok(DataAccess::Server(Box::new(server))),
+                // It had its time.
+                Err(hung @ NotFound::Hung { .. }) => return Err(hung.explain(folder)),
                 Err(not_found) if Instant::now() >= deadline => {
                     return Err(not_found.explain(folder));
                 }
@@ -141,6 +144,11 @@ impl DataOptions {
     }
 }
 
+/// A process has a store open, and it is not known which, or it cannot be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ProcessNotFound(String);
+
 /// Why the process that has a store open was not found.
 enum NotFound {
     /// Its address is not known, or is not its own.
@@ -159,10 +167,10 @@ impl NotFound {
     fn explain(self, folder: &Path) -> anyhow::Error {
         let folder = folder.display();
         match self {
-            Self::Unknown(why) => anyhow!(
+            Self::Unknown(why) => anyhow!(ProcessNotFound(format!(
                 "a process has the store in {folder} open, but {why}: is it starting or stopping? Repeat the command, or \
                  pass its address with --server"
-            ),
+            ))),
             Self::Hung { url, timeout } => anyhow::Error::new(timeout).context(format!(
                 "the process that has the store in {folder} open does not answer at {url} (its log may say why; if it \
                  hangs, restart it)"

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use app::quarantine_objects::QuarantineObjects;
 use app::quarantine_review::{QuarantineFilter, QuarantineReview as _};
-use ops::doctor::{Seen, Unseen};
+use ops::doctor::{Observed, Unobserved};
 
 /// How far back entries are counted.
 const COUNTED_MS: i64 = 60 * 60 * 1_000;
@@ -38,7 +38,7 @@ pub(crate) async fn open(bucket: &str) -> anyhow::Result<QuarantineObjects> {
 pub(crate) async fn by_reason(
     bucket: &str,
     now_ms: i64,
-) -> anyhow::Result<Seen<BTreeMap<String, u64>>> {
+) -> anyhow::Result<Observed<BTreeMap<String, u64>>> {
     let quarantine = open(bucket).await?;
     let filter = QuarantineFilter {
         from_ms: now_ms - COUNTED_MS,
@@ -49,7 +49,7 @@ pub(crate) async fn by_reason(
     let entries = match quarantine.entries(&filter, COUNTED_MAX).await {
         Ok(entries) => entries,
         Err(error) => {
-            return Ok(Err(Unseen {
+            return Ok(Err(Unobserved {
                 why: format!(
                     "the quarantine in {bucket} cannot be read: {}",
                     error.source

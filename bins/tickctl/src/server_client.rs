@@ -116,7 +116,8 @@ impl ServerClient {
     }
 
     /// Has the server do a job that may take any time, and reads its response line by line: each line of
-    /// progress is handed on as it comes. It is given up only if the server is silent for a minute.
+    /// progress is handed on as it comes. It is given up if the server does not begin in time, or is then silent for a
+    /// minute.
     ///
     /// The response is NDJSON: `{"progress": P}` at least every few seconds, and at the end `{"result": R}` or
     /// `{"error": "why, and what to do"}`. One that ends without either was broken off.
@@ -131,9 +132,9 @@ impl ServerClient {
         mut on_progress: impl FnMut(P),
     ) -> Result<R, PostError> {
         let response = self.send(method, path, body);
-        let body = tokio::time::timeout(SILENCE_MAX, response)
+        let body = tokio::time::timeout(self.timeout, response)
             .await
-            .unwrap_or(Err(PostError::Timeout(SILENCE_MAX)))?;
+            .unwrap_or(Err(PostError::Timeout(self.timeout)))?;
         let mut lines = Lines::new(body, SILENCE_MAX);
         while let Some(line) = lines.next().await? {
             let line = serde_json::from_slice(&line).map_err(|error| self.unreadable(error))?;

@@ -18,15 +18,15 @@ pub(crate) async fn draw<T>(
     process: &ProcessContext,
     mut look: impl AsyncFnMut() -> anyhow::Result<(String, T)>,
 ) -> anyhow::Result<T> {
+    let stopped = || anyhow::anyhow!("stopped before the first look was complete");
     let Some(every) = every else {
-        let (screen, result) = look().await?;
+        let seen = process.stop.run_until_cancelled(look()).await;
+        let (screen, result) = seen.ok_or_else(stopped)??;
         print_line(&screen)?;
         return Ok(result);
     };
     let is_terminal = std::io::stdout().is_terminal();
-    let mut last = Err(anyhow::anyhow!(
-        "stopped before the first look was complete"
-    ));
+    let mut last = Err(stopped());
     loop {
         let Some(seen) = process.stop.run_until_cancelled(look()).await else {
             return last;
@@ -78,6 +78,14 @@ mod tests {
         .await;
         assert_eq!(last.unwrap(), 3, "that of the last complete look");
         assert_eq!(looks, 4);
+        // It stops the only look, too.
+        let stopped = draw(None, &process, async || std::future::pending().await);
+        let stopped: anyhow::Result<u8> = stopped.await;
+        assert!(stopped.unwrap_err().to_string().contains("stopped"));
+        let process = ProcessContext {
+            stop: CancellationToken::new(),
+            ..process
+        };
         let once = draw(None, &process, async || Ok((String::new(), 7))).await;
         assert_eq!(once.unwrap(), 7);
     }

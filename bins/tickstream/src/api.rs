@@ -19,6 +19,7 @@ mod verify;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::archive::Archive;
 use app::flag_editor::FlagEditor;
 use app::ingest::Ingest;
 use axum::Router;
@@ -42,12 +43,13 @@ pub(crate) struct Api {
     pub(crate) store: EmbeddedStore,
     pub(crate) ingest: Ingest,
     pub(crate) control: FlagEditor,
+    pub(crate) archive: Arc<Archive>,
     pub(crate) archiver: Arc<Archiver>,
     /// How often the archiver writes.
     pub(crate) archive_every: Duration,
     pub(crate) backups: Arc<Backups>,
     pub(crate) verify: LocalVerify,
-    /// Held while the disk is looked at.
+    /// Held while the disk and its folders are looked at.
     pub(crate) disk_look: Arc<tokio::sync::Mutex<()>>,
     /// Held while a comparison runs.
     pub(crate) verifying: Arc<tokio::sync::Mutex<()>>,

@@ -114,9 +114,10 @@ impl Server {
         let archive = Archive::open(&config.data_dir)
             .with_context(|| format!("cannot open the archive in {}", config.data_dir.display()))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let archive = Arc::new(archive);
         let archiver = Arc::new(Archiver::new(
             store.clone(),
-            Arc::new(archive),
+            Arc::clone(&archive) as _,
             Arc::clone(&clock),
         ));
         let quarantine_files = QuarantineFiles::new(store.clone(), &config.data_dir);
@@ -192,6 +193,7 @@ impl Server {
             store: store.clone(),
             ingest: ingest.clone(),
             control,
+            archive,
             archiver,
             archive_every,
             backups: Arc::new(backups),
@@ -276,6 +278,10 @@ impl Server {
             tracing::warn!(error = %error, "the address could not be written to the data folder: tickctl needs --server");
         }
         let live = consumers.live.clone();
+        // Before the outbox of an earlier process is drained.
+        let traffic = &consumers.metrics.traffic;
+        let records = store.stream_records();
+        traffic.sample(runtime::clock::now_ms(), &store.ledger(), records);
         consumers::spawn(consumers, &supervisor, &stopping);
         let feeding = stopping.child_token();
         if config.demo {

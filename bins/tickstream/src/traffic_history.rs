@@ -27,6 +27,8 @@ struct Sample {
     at_ms: i64,
     received: u64,
     stored: u64,
+    completed: u64,
+    pending: u64,
     in_cohort: u64,
     streamed: u64,
     redriven: u64,
@@ -93,11 +95,14 @@ impl TrafficHistory {
         json!({ "recent": now.since(between), "before": between.since(first) })
     }
 
-    /// The fewest pending ticks at any time of the last minute.
-    pub(crate) fn pending_min(&self, view: &LedgerView) -> u64 {
+    /// The fewest pending ticks at any time of the last minute, and how many seconds of it were seen: fewer after the
+    /// start.
+    pub(crate) fn pending_min(&self, now_ms: i64, view: &LedgerView) -> (u64, i64) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let earlier = kept.pending.iter().map(|(_, pending)| *pending);
-        earlier.fold(view.pending_rows, u64::min)
+        let since_ms = kept.pending.front().map_or(now_ms, |(at, _)| *at);
+        let seconds = (now_ms - since_ms).clamp(0, PENDING_MS) / 1_000;
+        (earlier.fold(view.pending_rows, u64::min), seconds)
     }
 
     fn at(&self, at_ms: i64, view: &LedgerView, stream_records: u64) -> Sample {
@@ -105,6 +110,8 @@ impl TrafficHistory {
             at_ms,
             received: view.received(),
             stored: view.stored_rows,
+            completed: view.committed.stored,
+            pending: view.pending_rows,
             in_cohort: view.committed.in_cohort,
             streamed: view.committed.streamed,
             redriven: view.committed.redriven,
@@ -132,6 +139,9 @@ impl Sample {
             "seconds": (self.at_ms - earlier.at_ms).max(0) / 1_000,
             "received": more(|it| it.received),
             "stored": more(|it| it.stored),
+            // Those that were pending then are completed later, perhaps by the drain of another process's outbox.
+            "completed": more(|it| it.completed),
+            "stored_before_max": earlier.pending,
             "in_cohort": more(|it| it.in_cohort),
             "streamed": more(|it| it.streamed),
             "redriven": more(|it| it.redriven),
@@ -211,7 +221,40 @@ mod tests {
             history.sample(second * 1_000, &view(10, 0, pending), 10);
         }
         // The first sample is older than a minute.
-        assert_eq!(history.pending_min(&view(10, 0, 6)), 5);
-        assert_eq!(history.pending_min(&view(10, 0, 0)), 0);
+        assert_eq!(history.pending_min(70_000, &view(10, 0, 6)), (5, 60));
+        assert_eq!(history.pending_min(70_000, &view(10, 0, 0)), (0, 60));
+    }
+
+    #[test]
+    fn after_the_start_only_the_time_since_was_seen() {
+        let history = TrafficHistory::default();
+        assert_eq!(history.pending_min(5_000, &view(10, 0, 7)), (7, 0));
+        history.sample(5_000, &view(10, 0, 7), 10);
+        assert_eq!(history.pending_min(6_500, &view(10, 0, 7)), (7, 1));
+    }
+
+    #[test]
+    fn what_an_earlier_process_stored_is_counted_where_it_is_completed() {
+        let history = TrafficHistory::default();
+        let counted = |stored_rows, completed, pending_rows| {
+            let committed = LedgerEntry {
+                stored: completed,
+                in_cohort: completed,
+                ..LedgerEntry::default()
+            };
+            LedgerView {
+                committed,
+                stored_rows,
+                pending_rows,
+                ..LedgerView::default()
+            }
+        };
+        // 100 ticks of an earlier process wait in the outbox, and are drained.
+        history.sample(0, &counted(100, 0, 100), 0);
+        let recent = &history.periods(20_000, &counted(1_102, 1_102, 0), 0)["recent"];
+        assert_eq!(recent["stored"], 1_002);
+        assert_eq!(recent["completed"], 1_102);
+        assert_eq!(recent["in_cohort"], 1_102);
+        assert_eq!(recent["stored_before_max"], 100);
     }
 }

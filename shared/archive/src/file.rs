@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use codec::columnar::{record_batch, schema};
 use domain::{TICK_VERSION, Tick};
@@ -62,26 +64,79 @@ pub(crate) fn write(
     about: Vec<KeyValue>,
     ticks: &mut [&Tick],
 ) -> Result<u64, ArchiveError> {
+    let file = File::create_new(path).map_err(ArchiveError::io("create", path))?;
+    write_into(file, path, about, ticks)
+}
+
+fn write_into(
+    file: File,
+    path: &Path,
+    about: Vec<KeyValue>,
+    ticks: &mut [&Tick],
+) -> Result<u64, ArchiveError> {
     ticks.sort_unstable_by(|a, b| {
         (a.token.cmp(&b.token))
             .then_with(|| a.order().cmp(&b.order()))
             .then_with(|| a.quote.cmp(&b.quote))
     });
-    let failed = |source| ArchiveError::Parquet {
-        path: path.to_owned(),
-        source,
+    let error: WriteError = Arc::default();
+    let failed = |source| match error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(error) => ArchiveError::io("write", path)(error),
+        None => ArchiveError::Parquet {
+            path: path.to_owned(),
+            source,
+        },
     };
-    let file = File::create_new(path).map_err(ArchiveError::io("create", path))?;
+    let file = WatchedFile {
+        file,
+        error: Arc::clone(&error),
+    };
     let tokens: HashSet<&str> = ticks.iter().map(|tick| tick.token.as_str()).collect();
     let properties = properties(tokens.len(), about).map_err(failed)?;
     let mut writer = ArrowWriter::try_new(file, schema(), Some(properties)).map_err(failed)?;
     for group in ticks.chunks(ROW_GROUP_TICKS_MAX) {
         writer.write(&record_batch(group)?).map_err(failed)?;
     }
-    let file = writer.into_inner().map_err(failed)?;
+    let WatchedFile { file, .. } = writer.into_inner().map_err(failed)?;
     file.sync_all().map_err(ArchiveError::io("flush", path))?;
     let metadata = file.metadata().map_err(ArchiveError::io("look at", path))?;
     Ok(metadata.len())
+}
+
+/// The error of the file system that a write had.
+type WriteError = Arc<Mutex<Option<io::Error>>>;
+
+/// A file that keeps the error of a write. The Parquet writer's own error may have it as text alone, so that a full disk
+/// would be taken for the fault of a tick, which would then be omitted.
+struct WatchedFile {
+    file: File,
+    error: WriteError,
+}
+
+impl WatchedFile {
+    fn watched<T>(&self, written: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &written
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            let of_kind = || io::Error::from(error.kind());
+            let copy = error.raw_os_error();
+            let copy = copy.map_or_else(of_kind, io::Error::from_raw_os_error);
+            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
+        }
+        written
+    }
+}
+
+impl Write for WatchedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes);
+        self.watched(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.file.flush();
+        self.watched(flushed)
+    }
 }
 
 /// The writer's properties; `tokens` is the largest number of distinct tokens in a row group.
@@ -155,4 +210,24 @@ pub(crate) fn about(more: &[(&str, String)]) -> Vec<KeyValue> {
     ];
     entries.extend(more.iter().map(|(key, value)| entry(key, value.clone())));
     entries
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_disk_that_is_full_is_not_a_ticks_fault() {
+        use super::*;
+
+        let full = || File::options().write(true).open("/dev/full").unwrap();
+        // Few ticks are written by the last flush of a buffer, many before it.
+        for count in [1, 20_000] {
+            let ticks = testkit::ticks::ticks(&["BTC"], count);
+            let mut ticks: Vec<&Tick> = ticks.iter().collect();
+            let path = Path::new("/dev/full");
+            let error = write_into(full(), path, Vec::new(), &mut ticks).unwrap_err();
+            assert!(!error.may_be_in_a_tick(), "{error:?}");
+            assert!(error.to_string().contains("No space left"), "{error}");
+        }
+    }
 }

@@ -61,6 +61,11 @@ impl Archive {
         })
     }
 
+    /// The folder of its files.
+    pub(crate) fn table(&self) -> &Path {
+        &self.table
+    }
+
     /// Archives the ticks of one shard's sequence numbers `first..=last`, in any order. Returns
     /// once the files are on disk. This call blocks.
     ///

@@ -2,6 +2,7 @@
 
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
+use crate::keys::meta;
 
 /// What a consumer has not read yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,16 @@ impl EmbeddedStore {
             records,
             age_ms: now_ms - oldest_ms,
         })
+    }
+
+    /// The records that the archive has taken from the stream, besides those that it omitted since the start.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn archived_records(&self) -> Result<u64, StorageError> {
+        let waiting = self.lag_records(meta::ARCHIVE)?;
+        let taken = self.stream_records().saturating_sub(waiting);
+        Ok(taken.saturating_sub(self.set_aside(meta::ARCHIVE)))
     }
 
     /// The records that were ever appended to the stream.

@@ -15,6 +15,7 @@ use runtime::printable::printable;
 use serde_json::json;
 
 use crate::data_access::DataOptions;
+use crate::observe::sql_probe::SqlProgram;
 use crate::process::{EXIT_FAILED, EXIT_UNSEEN, ExitWith, ProcessContext};
 #[cfg(feature = "aws")]
 use crate::project_options::{ON_AWS, ProjectOptions};
@@ -27,7 +28,7 @@ use crate::watch;
 #[command(after_help = "\
 Each line is a check: its state (ok, warning, failed, not seen), the evidence, and what to do. A running
 process is asked over HTTP; where none runs, the store itself is opened. SQL is asked of `ticksql`, which is
-looked for beside tickctl and on the PATH.
+looked for beside tickctl and on the PATH, and is ended after --timeout if it has not answered, also with --aws.
 
 On AWS, a look reads 23 metrics ($0.0002) and runs one statement on Athena. It needs the operator's policy
 of infra/operators.yaml, and for SQL that of an analyst.
@@ -103,12 +104,21 @@ pub async fn run(args: DoctorArgs, process: ProcessContext) -> anyhow::Result<()
     }
 }
 
+impl DoctorArgs {
+    fn sql(&self) -> SqlProgram<'_> {
+        SqlProgram {
+            path: self.ticksql.as_deref(),
+            seconds: self.data.timeout,
+        }
+    }
+}
+
 async fn look(args: &DoctorArgs, process: &ProcessContext) -> anyhow::Result<Vec<CheckLine>> {
     #[cfg(feature = "aws")]
     if args.project.aws {
         return cloud::look(args, process).await;
     }
-    machine::look(&args.data, args.ticksql.as_deref(), process).await
+    machine::look(&args.data, args.sql(), process).await
 }
 
 /// The lines as a table; advice stands under its line.

@@ -39,7 +39,7 @@ Examples:
     --bucket tickstream-archive-123456789012-us-east-1
 
 Exit codes: 0 done; 1 an entry is still malformed or could not be replayed; 2 a wrong option; 3 the range is in the
-future.")]
+future, or, without --apply, the tickstream cannot be asked.")]
 pub struct QuarantineArgs {
     /// The action.
     #[command(subcommand)]
@@ -114,6 +114,16 @@ struct Selection {
     /// The most entries.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = value_parser!(u32).range(1..=10_000))]
     limit: u32,
+}
+
+impl QuarantineArgs {
+    /// Whether nothing is replayed.
+    pub(crate) fn only_reads(&self) -> bool {
+        match &self.action {
+            Action::List { .. } | Action::Show { .. } => true,
+            Action::Replay { apply, .. } => !apply,
+        }
+    }
 }
 
 impl Selection {

@@ -39,7 +39,8 @@ Examples:
   tickctl rebuild --aws --from 2026-03-07 --to 2026-03-08
 
 Exit codes: 0 all candles are as they should be, or were replaced; 1 some are not, or the store cannot be read; 2 a
-wrong option; 3 there were no ticks to compute candles from, of the range or of one of --tokens: it says why.")]
+wrong option; 3 there were no ticks to compute candles from, of the range or of one of --tokens: it says why; or,
+without --apply, the tickstream cannot be asked.")]
 pub struct RebuildArgs {
     /// The first event time: a time, or how long ago (24h).
     #[arg(long, value_name = "TIME")]

@@ -49,7 +49,8 @@ Examples:
     --into stream --aws
 
 Exit codes: 0 all is stored; 1 it was not all accepted; 2 a bad row (the rows before it were sent) or a wrong option;
-3 not all of the range could be seen, or it has no tick, or none of one of --tokens.")]
+3 not all of the range could be seen, or it has no tick, or none of one of --tokens; or, with --dry-run, the tickstream
+that has the store cannot be asked.")]
 pub struct ReplayArgs {
     /// A file; `-` is stdin.
     #[arg(value_name = "FILE", required_unless_present_any = ["store", "archive"])]

@@ -41,6 +41,16 @@ enum Action {
     Flush,
 }
 
+impl ServerArgs {
+    /// Whether nothing is changed.
+    pub(crate) fn only_reads(&self) -> bool {
+        match &self.action {
+            Action::Rollout(change) => matches!(change.body(), Ok(None)),
+            Action::Flush => false,
+        }
+    }
+}
+
 /// A change of the rollout; without any option, it is only shown.
 #[derive(Debug, Args)]
 struct Change {

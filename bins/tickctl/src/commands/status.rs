@@ -35,7 +35,9 @@ Whether all of it is as it should be is what `tickctl doctor` says. On AWS, a lo
 Examples:
   tickctl status
   tickctl status --watch 2
-  tickctl status --aws --project prices --bucket prices-archive-123456789012-us-east-1 --watch 60")]
+  tickctl status --aws --project prices --bucket prices-archive-123456789012-us-east-1 --watch 60
+
+Exit codes: 0 shown; 1 the store cannot be read; 2 a wrong option; 3 the tickstream cannot be asked.")]
 pub struct StatusArgs {
     #[command(flatten)]
     data: DataOptions,

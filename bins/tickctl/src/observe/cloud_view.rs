@@ -5,11 +5,14 @@ use hyper::Uri;
 use ops::bill::Bill;
 use ops::bill::load::Load;
 use ops::bill::prices::PriceTable;
-use ops::doctor::{Clocks, CloudObservations, Cost, Receiving, Seen, Traffic, Unseen, Versions};
+use ops::doctor::{
+    Clocks, CloudObservations, Cost, Observed, Receiving, SharesInForce, Traffic, Unobserved,
+    Versions, WriteProbe,
+};
 use ops::flag_record::{FlagContent, FlagRecord as _, FlagVersion};
 use ops::ports::{AlarmStates, Alarms as _, ProjectMetrics as _};
 
-use super::machine_view::unseen;
+use super::machine_view::unobserved;
 use crate::health::{self, Responded};
 use crate::operator_clients::OperatorClients;
 
@@ -36,12 +39,12 @@ pub(crate) struct WebhookAnswer {
 pub(crate) struct CloudView {
     /// The project's name.
     pub(crate) project: String,
-    pub(crate) flag: Seen<FlagContent>,
-    pub(crate) changes: Seen<Vec<FlagVersion>>,
-    pub(crate) alarms: Seen<AlarmStates>,
-    pub(crate) observations: Seen<CloudObservations>,
+    pub(crate) flag: Observed<FlagContent>,
+    pub(crate) changes: Observed<Vec<FlagVersion>>,
+    pub(crate) alarms: Observed<AlarmStates>,
+    pub(crate) observations: Observed<CloudObservations>,
     /// What the webhook said; unseen if its address is not known.
-    pub(crate) webhook: Seen<Result<WebhookAnswer, String>>,
+    pub(crate) webhook: Observed<Result<WebhookAnswer, String>>,
 }
 
 /// Observes a project, and its webhook if its address is known.
@@ -64,7 +67,7 @@ pub(crate) async fn observe(
             let why = "CloudWatch has no metric of the project in the last hour";
             let advice = "check project, account and region; without any traffic there are none, and an emulator \
                           has none";
-            return Err(unseen(why, advice));
+            return Err(unobserved(why, advice));
         }
         Ok(CloudObservations::new(series, at_ms))
     });
@@ -93,10 +96,10 @@ async fn ask(
     project: &str,
     webhook: Option<&Uri>,
     now_ms: fn() -> i64,
-) -> Seen<Result<WebhookAnswer, String>> {
+) -> Observed<Result<WebhookAnswer, String>> {
     let Some(webhook) = webhook else {
         let why = "the address of the webhook is not known";
-        return Err(unseen(why, webhook_advice(project)));
+        return Err(unobserved(why, webhook_advice(project)));
     };
     let asked_ms = now_ms();
     let responded = health::query(webhook).await;
@@ -109,14 +112,14 @@ async fn ask(
     })
 }
 
-fn refused(error: PortError) -> Unseen {
+fn refused(error: PortError) -> Unobserved {
     let cause: String = error
         .source
         .to_string()
         .chars()
         .take(CAUSE_CHARS_MAX)
         .collect();
-    unseen(
+    unobserved(
         format!("could not {}: {cause}", error.operation),
         "check the credentials, the region and the rights: infra/operators.yaml has those of an operator",
     )
@@ -124,37 +127,37 @@ fn refused(error: PortError) -> Unseen {
 
 impl CloudView {
     /// What the metrics say.
-    pub(crate) fn metrics<T>(&self, of: impl FnOnce(&CloudObservations) -> T) -> Seen<T> {
+    pub(crate) fn metrics<T>(&self, of: impl FnOnce(&CloudObservations) -> T) -> Observed<T> {
         self.observations.as_ref().map(of).map_err(Clone::clone)
     }
 
     /// The answer of the webhook, if there is one.
-    fn answer(&self) -> Seen<&WebhookAnswer> {
+    fn answer(&self) -> Observed<&WebhookAnswer> {
         let answer = self.webhook.as_ref().map_err(Clone::clone)?;
         answer.as_ref().map_err(|why| {
             let advice = "see the line `writes`, and docs/runbooks/webhook-server-errors.md";
-            unseen(why.clone(), advice)
+            unobserved(why.clone(), advice)
         })
     }
 
     /// Which code the webhook runs.
-    pub(crate) fn code(&self) -> Seen<String> {
+    pub(crate) fn code(&self) -> Observed<String> {
         Ok(self.answer()?.responded.health.summary())
     }
 
     /// What goes to the stream.
-    pub(crate) fn receiving(&self) -> Seen<Receiving> {
-        let recent = self.metrics(|it| it.traffic().recent)?;
-        let share_percent = match self.flag.as_ref().map_err(Clone::clone)? {
-            FlagContent::Value(value) => f64::from(value.share()),
+    pub(crate) fn receiving(&self) -> Observed<Receiving> {
+        let (recent, from_ms) = self.metrics(|it| (it.traffic().recent, it.recent_from_ms()))?;
+        let value = match self.flag.as_ref().map_err(Clone::clone)? {
+            FlagContent::Value(value) => value,
             FlagContent::Unreadable(what) => {
                 let why = format!("the flag is not valid: {what}");
                 let back = format!("`tickctl rollout back --project {}`", self.project);
-                return Err(unseen(why, format!("{back} overwrites it")));
+                return Err(unobserved(why, format!("{back} overwrites it")));
             }
             FlagContent::Missing => {
                 let why = "there is no flag";
-                return Err(unseen(
+                return Err(unobserved(
                     why,
                     "is the project deployed in this account and region?",
                 ));
@@ -162,19 +165,26 @@ impl CloudView {
         };
         Ok(Receiving {
             recent,
-            share_percent,
+            share_percent: f64::from(value.share()),
+            // Without the changes, nothing is known of the shares before.
+            shares: self
+                .changes
+                .as_ref()
+                .map_or(SharesInForce::UNKNOWN, |changes| {
+                    SharesInForce::of_flag(from_ms, *value, changes)
+                }),
         })
     }
 
     /// The clock of the webhook's API against ours.
-    pub(crate) fn clocks(&self) -> Seen<Clocks> {
+    pub(crate) fn clocks(&self) -> Observed<Clocks> {
         let WebhookAnswer {
             responded,
             asked_ms,
         } = self.answer()?;
         let Some(date_ms) = responded.date_ms else {
             let why = "the response of the webhook has no date";
-            return Err(unseen(why, "ask the address of the API itself"));
+            return Err(unobserved(why, "ask the address of the API itself"));
         };
         let half_ms = i64::try_from(responded.took.as_millis() / 2).unwrap_or(i64::MAX);
         Ok(Clocks {
@@ -185,11 +195,11 @@ impl CloudView {
     }
 
     /// Whether writes work: the webhook answers, and stores what it gets.
-    pub(crate) fn writes(&self) -> Seen<Result<String, String>> {
+    pub(crate) fn writes(&self) -> Observed<WriteProbe> {
         let answer = self.webhook.as_ref().map_err(Clone::clone)?;
         let responded = match answer {
             Ok(answer) => &answer.responded,
-            Err(why) => return Ok(Err(why.clone())),
+            Err(why) => return Ok(WriteProbe::Failed(why.clone())),
         };
         let recent = self.metrics(|it| it.traffic().recent)?;
         let evidence = format!(
@@ -200,14 +210,14 @@ impl CloudView {
         );
         let kept = recent.stored + recent.rejected();
         // Duplicates and what is ignored need no write, so only errors show that writes fail.
-        if kept == 0 && recent.server_errors.unwrap_or(0) > 0 {
-            return Ok(Err(evidence));
-        }
-        Ok(Ok(evidence))
+        Ok(match kept == 0 && recent.server_errors.unwrap_or(0) > 0 {
+            true => WriteProbe::Failed(evidence),
+            false => WriteProbe::Works(evidence),
+        })
     }
 
     /// The versions of this tool and of the webhook.
-    pub(crate) fn versions(&self) -> Seen<Versions> {
+    pub(crate) fn versions(&self) -> Observed<Versions> {
         let responded = &self.answer()?.responded;
         Ok(Versions {
             tool: env!("CARGO_PKG_VERSION").to_owned(),
@@ -217,11 +227,11 @@ impl CloudView {
     }
 
     /// What a month costs at the rate of the last hour.
-    pub(crate) fn cost(&self, budget_usd: Option<f64>, tokens: f64) -> Seen<Cost> {
+    pub(crate) fn cost(&self, budget_usd: Option<f64>, tokens: f64) -> Observed<Cost> {
         let periods = self.metrics(CloudObservations::traffic)?;
         let Some(budget_usd) = budget_usd else {
             let why = "the budget is not known";
-            return Err(unseen(why, "pass it with --budget, in USD a month"));
+            return Err(unobserved(why, "pass it with --budget, in USD a month"));
         };
         let stored =
             count(&periods.recent, |it| it.stored) + count(&periods.before, |it| it.stored);
@@ -235,10 +245,10 @@ impl CloudView {
             ..Load::default()
         };
         let table = PriceTable::us_east_1().map_err(|error| {
-            unseen(format!("the prices cannot be read: {error}"), "report this")
+            unobserved(format!("the prices cannot be read: {error}"), "report this")
         })?;
-        let bill =
-            Bill::of(&load, &table).map_err(|error| unseen(error.to_string(), "pass --tokens"))?;
+        let bill = Bill::of(&load, &table)
+            .map_err(|error| unobserved(error.to_string(), "pass --tokens"))?;
         Ok(Cost {
             month_usd: bill.total_usd,
             ticks_per_day,
@@ -256,8 +266,9 @@ fn count(traffic: &Traffic, of: fn(&Traffic) -> u64) -> f64 {
 mod tests {
     use std::time::Duration;
 
-    use domain::Percentage;
-    use ops::flag_record::FlagValue;
+    use domain::{Percentage, RolloutKey};
+    use ops::doctor::{self, CheckState, Deployment};
+    use ops::flag_record::{FlagChange, FlagValue};
     use ops::project_series::{MINUTE_MS, ProjectMetric, ProjectSeries};
 
     use super::*;
@@ -278,7 +289,7 @@ mod tests {
             date_ms: Some(NOW_MS + 7_000),
             took: Duration::from_millis(100),
         };
-        let away = || unseen("away", "wait");
+        let away = || unobserved("away", "wait");
         CloudView {
             project: "prices".to_owned(),
             flag: Ok(FlagContent::Value(FlagValue {
@@ -293,6 +304,22 @@ mod tests {
                 responded,
                 asked_ms: NOW_MS,
             })),
+        }
+    }
+
+    fn change((at_ms, percent): (i64, &str)) -> FlagVersion {
+        FlagVersion {
+            version: 1,
+            change: FlagChange {
+                at_ms,
+                who: "ann".to_owned(),
+                why: "stage".to_owned(),
+                value: FlagValue {
+                    use_kinesis: true,
+                    percentage: percent.parse().unwrap(),
+                    key: Some(RolloutKey::Tick),
+                },
+            },
         }
     }
 
@@ -323,20 +350,46 @@ mod tests {
     #[test]
     fn a_webhook_that_answers_but_stores_nothing_is_found() {
         use ProjectMetric::{Received, Stored, WebhookErrors};
-        assert!(
-            view(&[(Received, 9.0), (Stored, 9.0)])
-                .writes()
-                .unwrap()
-                .is_ok()
-        );
-        let failing = view(&[(Received, 9.0), (WebhookErrors, 3.0)]);
-        assert!(failing.writes().unwrap().is_err());
+        let writes = |points: &[_]| view(points).writes().unwrap();
+        let works = writes(&[(Received, 9.0), (Stored, 9.0)]);
+        assert!(matches!(works, WriteProbe::Works(_)), "{works:?}");
+        let failing = writes(&[(Received, 9.0), (WebhookErrors, 3.0)]);
+        assert!(matches!(failing, WriteProbe::Failed(_)), "{failing:?}");
         let away = CloudView {
             webhook: Ok(Err("status 502".to_owned())),
             ..view(&[])
         };
-        assert_eq!(away.writes().unwrap(), Err("status 502".to_owned()));
+        let failed = WriteProbe::Failed("status 502".to_owned());
+        assert_eq!(away.writes().unwrap(), failed);
         assert!(away.versions().is_err() && away.clocks().is_err());
+    }
+
+    #[test]
+    fn a_cohort_that_does_not_fit_the_share_is_found() {
+        let state = |streamed: f64, changes: &[(i64, &str)]| {
+            let metrics = [
+                (ProjectMetric::Received, 10_000.0),
+                (ProjectMetric::Stored, 10_000.0),
+                (ProjectMetric::Streamed, streamed),
+                (ProjectMetric::StreamRecords, streamed),
+            ];
+            let changes: Vec<_> = changes.iter().map(|it| change(*it)).collect();
+            let view = CloudView {
+                flag: Ok(FlagContent::Value(changes[0].change.value)),
+                changes: Ok(changes),
+                ..view(&metrics)
+            };
+            let project = "prices".to_owned();
+            doctor::receiving(&Deployment::Aws { project }, &view.receiving()).state
+        };
+        assert_eq!(state(10_000.0, &[(0, "100")]), CheckState::Ok);
+        assert_eq!(state(0.0, &[(0, "100")]), CheckState::Failed);
+        assert_eq!(state(1_000.0, &[(0, "10")]), CheckState::Ok);
+        assert_eq!(state(0.0, &[(0, "10")]), CheckState::Failed);
+        // The share was changed in the ten minutes.
+        let changed = [(NOW_MS - 8 * MINUTE_MS, "100"), (0, "10")];
+        assert_eq!(state(4_000.0, &changed), CheckState::Ok);
+        assert_eq!(state(0.0, &changed), CheckState::Failed);
     }
 
     #[test]

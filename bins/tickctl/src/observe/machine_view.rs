@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use domain::RolloutKey;
 use ops::doctor::{
-    Backlog, BackupAge, Broadcasts, Clocks, ConsumerLag, Deployment, Disk, Files, Ledger,
-    Quarantined, Receiving, Seen, TrafficPeriods, Unseen, Versions,
+    Backlog, BackupAge, Broadcasts, Clocks, ConsumerLag, Deployment, Disk, Files, Ledger, Observed,
+    PastShare, Quarantined, Receiving, SharesInForce, TrafficPeriods, Unobserved, Versions,
 };
 use serde::Deserialize;
 
@@ -21,6 +22,8 @@ pub(crate) struct RunningProcess {
 pub(crate) struct RolloutView {
     pub(crate) use_kinesis: bool,
     pub(crate) percentage: f64,
+    #[serde(default)]
+    pub(crate) key: Option<RolloutKey>,
     pub(crate) history: Vec<PastChange>,
 }
 
@@ -33,38 +36,58 @@ pub(crate) struct PastChange {
     pub(crate) why: String,
     pub(crate) use_kinesis: bool,
     pub(crate) percentage: f64,
+    #[serde(default)]
+    pub(crate) key: Option<RolloutKey>,
 }
 
 impl RolloutView {
     /// The share in force: 0 if the stream is off.
     pub(crate) fn share_percent(&self) -> f64 {
-        if self.use_kinesis {
-            self.percentage
-        } else {
-            0.0
-        }
+        percent_in_force(self.use_kinesis, self.percentage)
     }
+
+    /// The shares that were in force since a time. Those before the oldest change in the history are not known.
+    fn shares_since(&self, from_ms: i64) -> SharesInForce {
+        // What is in force may differ from the newest change: a process can be started with the stream off.
+        let present = PastShare {
+            from_ms: self.history.first().map_or(i64::MIN, |it| it.at_ms),
+            percent: self.share_percent(),
+            key: self.key,
+        };
+        let past = self.history.iter().map(|it| PastShare {
+            from_ms: it.at_ms,
+            percent: percent_in_force(it.use_kinesis, it.percentage),
+            key: it.key,
+        });
+        SharesInForce::since(from_ms, present, past.skip(1), None)
+    }
+}
+
+fn percent_in_force(use_kinesis: bool, percentage: f64) -> f64 {
+    if use_kinesis { percentage } else { 0.0 }
 }
 
 /// Everything that was observed on this machine, or of a server.
 #[derive(Debug)]
 pub(crate) struct MachineView {
     pub(crate) process: Option<RunningProcess>,
+    /// When it was observed, by the clock of its process.
+    pub(crate) at_ms: i64,
     /// The folder of the archive, if it is on this machine.
     pub(crate) data_dir: Option<PathBuf>,
-    pub(crate) rollout: Seen<RolloutView>,
-    pub(crate) traffic: Seen<TrafficPeriods>,
-    pub(crate) ticks_per_second: Seen<f64>,
-    pub(crate) lag: Seen<Vec<ConsumerLag>>,
-    pub(crate) ledger: Seen<Ledger>,
-    pub(crate) backlog: Seen<Backlog>,
-    pub(crate) files: Seen<Files>,
-    pub(crate) broadcasts: Seen<Broadcasts>,
-    pub(crate) quarantined: Seen<Quarantined>,
-    pub(crate) clocks: Seen<Clocks>,
-    pub(crate) disk: Seen<Disk>,
-    pub(crate) versions: Seen<Versions>,
-    pub(crate) backups: Seen<BackupAge>,
+    pub(crate) rollout: Observed<RolloutView>,
+    pub(crate) traffic: Observed<TrafficPeriods>,
+    pub(crate) ticks_per_second: Observed<f64>,
+    pub(crate) lag: Observed<Vec<ConsumerLag>>,
+    pub(crate) ledger: Observed<Ledger>,
+    pub(crate) backlog: Observed<Backlog>,
+    pub(crate) files: Observed<Files>,
+    pub(crate) broadcasts: Observed<Broadcasts>,
+    pub(crate) quarantined: Observed<Quarantined>,
+    pub(crate) clocks: Observed<Clocks>,
+    pub(crate) disk: Observed<Disk>,
+    pub(crate) versions: Observed<Versions>,
+    pub(crate) backups: Observed<BackupAge>,
 }
 
 impl MachineView {
@@ -83,18 +106,23 @@ impl MachineView {
     }
 
     /// What goes to the stream.
-    pub(crate) fn receiving(&self) -> Seen<Receiving> {
-        let share_percent = self.rollout.as_ref().map(RolloutView::share_percent);
+    pub(crate) fn receiving(&self) -> Observed<Receiving> {
+        let recent = self.traffic.clone()?.recent;
+        let rollout = self.rollout.as_ref().map_err(Clone::clone)?;
+        let period_ms = i64::try_from(recent.seconds)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1_000);
         Ok(Receiving {
-            recent: self.traffic.clone()?.recent,
-            share_percent: share_percent.map_err(Clone::clone)?,
+            share_percent: rollout.share_percent(),
+            shares: rollout.shares_since(self.at_ms.saturating_sub(period_ms)),
+            recent,
         })
     }
 }
 
 /// Why something was not seen, and what would help.
-pub(super) fn unseen(why: impl Into<String>, advice: impl Into<String>) -> Unseen {
-    Unseen {
+pub(super) fn unobserved(why: impl Into<String>, advice: impl Into<String>) -> Unobserved {
+    Unobserved {
         why: why.into(),
         advice: advice.into(),
     }

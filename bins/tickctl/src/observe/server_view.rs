@@ -3,18 +3,21 @@
 use std::time::{Duration, Instant};
 
 use ops::doctor::{
-    Backlog, BackupAge, Broadcasts, Clocks, ConsumerLag, Disk, Files, Ledger, Quarantined, Seen,
-    TrafficPeriods, Versions,
+    Backlog, BackupAge, Broadcasts, Clocks, ConsumerLag, Disk, Files, Ledger, Observed,
+    Quarantined, TrafficPeriods, Unobserved, Versions, WriteProbe,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::machine_view::{MachineView, RolloutView, RunningProcess, unseen};
+use super::machine_view::{MachineView, RolloutView, RunningProcess, unobserved};
 use crate::client::PostError;
 use crate::server_client::ServerClient;
 
 /// The consumer that sends the live feed.
 const LIVE: &str = "live";
+
+/// The code of an answer of `/healthz` if writes work, and consumers are down.
+const CONSUMER_DOWN: &str = "consumer_down";
 
 /// The consumer that writes files.
 const ARCHIVE: &str = "archive";
@@ -30,6 +33,7 @@ struct Status {
     ticks_per_second: f64,
     traffic: Option<TrafficPeriods>,
     pending_min: Option<u64>,
+    pending_seconds: Option<i64>,
     event_ahead_ms: Option<i64>,
     consumers: Vec<Consumer>,
     health: Vec<Health>,
@@ -60,6 +64,12 @@ struct Archive {
     last_file_at: Option<i64>,
     #[serde(default)]
     every_seconds: i64,
+    folder: Option<ArchiveFolder>,
+}
+
+#[derive(Deserialize)]
+struct ArchiveFolder {
+    problem: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -137,15 +147,20 @@ fn view(
         })
         .collect();
     let archive_lag = lag.iter().find(|it| it.name == ARCHIVE);
-    let traffic: Seen<TrafficPeriods> = status.traffic.ok_or_else(older);
+    let traffic: Observed<TrafficPeriods> = status.traffic.ok_or_else(older);
     let files = match (&status.archive, archive_lag) {
-        (Some(archive), Some(lag)) => Ok(Files {
-            newest_age_ms: archive.last_file_at.map(|at_ms| (server_ms - at_ms).max(0)),
-            waiting: lag.records,
-            waiting_ms: Some(lag.age_ms),
-            every_ms: archive_every_ms,
-            streamed: traffic.as_ref().map_or(0, |it| it.recent.streamed),
-        }),
+        (Some(archive), Some(lag)) => match &archive.folder {
+            Some(folder) => Ok(Files {
+                newest_age_ms: archive.last_file_at.map(|at_ms| (server_ms - at_ms).max(0)),
+                waiting: lag.records,
+                waiting_ms: Some(lag.age_ms),
+                every_ms: archive_every_ms,
+                streamed: traffic.as_ref().map_or(0, |it| it.recent.streamed),
+                problem: folder.problem.clone(),
+                down_ms: lag.down_ms,
+            }),
+            None => Err(not_looked_at("the archive's folder")),
+        },
         _ => Err(older()),
     };
     let live = status.health.iter().find(|it| it.name == LIVE);
@@ -155,6 +170,7 @@ fn view(
             pid: status.pid,
             uptime_ms: status.uptime_seconds.saturating_mul(1_000),
         }),
+        at_ms: server_ms,
         data_dir: None,
         rollout: Ok(rollout),
         ticks_per_second: Ok(status.ticks_per_second),
@@ -170,6 +186,11 @@ fn view(
             Some(pending_min) => Ok(Backlog {
                 pending: ledger.pending,
                 pending_min: pending_min.min(ledger.pending),
+                // An earlier release says it of a minute, or of the time since its start.
+                observed_ms: Some(status.pending_seconds.map_or_else(
+                    || status.uptime_seconds.clamp(0, 60).saturating_mul(1_000),
+                    |seconds| seconds.saturating_mul(1_000),
+                )),
             }),
             None => Err(older()),
         },
@@ -199,12 +220,7 @@ fn view(
             }),
             None => Err(older()),
         },
-        disk: status.disk.ok_or_else(|| {
-            unseen(
-                "the server did not look at its disk in time, or is of an earlier version",
-                "look again; if it stays so, the disk may hang: see the log",
-            )
-        }),
+        disk: status.disk.ok_or_else(|| not_looked_at("its disk")),
         versions: Ok(Versions {
             tool: env!("CARGO_PKG_VERSION").to_owned(),
             running: status.version,
@@ -216,7 +232,7 @@ fn view(
                 count: it.count,
                 newest_ms: it.newest_at.map(|at_ms| (server_ms - at_ms).max(0)),
             }),
-            None => Err(unseen(
+            None => Err(unobserved(
                 "the folder of the backups cannot be read",
                 "see whether the --backup-dir of tickstream is there",
             )),
@@ -226,27 +242,40 @@ fn view(
     }
 }
 
-fn older() -> ops::doctor::Unseen {
-    unseen(
+fn not_looked_at(what: &str) -> Unobserved {
+    unobserved(
+        format!("the server did not look at {what} in time, or is of an earlier version"),
+        "look again; if it stays so, the disk may hang: see the log",
+    )
+}
+
+fn older() -> Unobserved {
+    unobserved(
         "the running version does not report it",
         "update tickstream to the version of this tickctl",
     )
 }
 
-/// Has a running process try a write: how long it took, or why it failed.
+/// Has a running process try a write.
 ///
 /// # Errors
 /// If the process does not answer.
-pub(crate) async fn probe_write(
-    server: &ServerClient,
-) -> Result<Result<String, String>, PostError> {
+pub(crate) async fn probe_write(server: &ServerClient) -> Result<WriteProbe, PostError> {
     let asked = Instant::now();
     match server.get::<Value>("/healthz").await {
-        Ok(_) => Ok(Ok(format!(
+        Ok(_) => Ok(WriteProbe::Works(format!(
             "a write was confirmed in {} ms",
             asked.elapsed().as_millis()
         ))),
-        Err(PostError::Status { detail, status, .. }) if status.as_u16() == 503 => Ok(Err(detail)),
+        Err(PostError::Status {
+            detail,
+            status,
+            reason,
+            ..
+        }) if status.as_u16() == 503 => Ok(match reason.as_str() {
+            CONSUMER_DOWN => WriteProbe::ConsumersDown(detail),
+            _ => WriteProbe::Failed(detail),
+        }),
         Err(error) => Err(error),
     }
 }
@@ -270,7 +299,7 @@ mod tests {
                     "stream_records": 0, "rejected_by_reason": {}, "server_errors": 0,
                 },
             },
-            "pending_min": 3, "event_ahead_ms": -20,
+            "pending_min": 3, "pending_seconds": 12, "event_ahead_ms": -20,
             "consumers": [
                 {"name": "analytics", "lag_records": 0, "lag_ms": 0, "set_aside": 1},
                 {"name": "archive", "lag_records": 4, "lag_ms": 900, "set_aside": 0},
@@ -280,7 +309,7 @@ mod tests {
                 {"name": "archive", "up": true, "down_since": null, "restarts": 0},
                 {"name": "live", "up": true, "down_since": null, "restarts": 1},
             ],
-            "archive": {"last_file_at": 998_500},
+            "archive": {"last_file_at": 998_500, "folder": {"problem": null}},
             "disk": {"free_bytes": 1, "min_free_bytes": 2, "store_bytes": 3},
             "backups": {"folder": "/d/backups", "count": 1, "newest_at": 900_500},
             "readers": 5, "feed_waiting_ms": 40,
@@ -314,11 +343,9 @@ mod tests {
         assert_eq!((lag[1].records, lag[1].down_ms), (Some(4), None));
         let files = view.files.unwrap();
         assert_eq!((files.newest_age_ms, files.waiting), (Some(2_000), Some(4)));
-        assert_eq!(
-            view.backlog.unwrap().pending_min,
-            2,
-            "not more than there are"
-        );
+        let backlog = view.backlog.unwrap();
+        assert_eq!(backlog.pending_min, 2, "not more than there are");
+        assert_eq!(backlog.observed_ms, Some(12_000));
         assert_eq!(view.quarantined.unwrap().unprocessable, 1);
         assert_eq!(view.broadcasts.unwrap().failures, 1);
         assert_eq!(view.backups.unwrap().newest_ms, Some(100_000));

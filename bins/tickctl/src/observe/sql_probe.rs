@@ -4,21 +4,18 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use ops::doctor::{Seen, SqlAnswer};
+use ops::doctor::{Observed, SqlAnswer};
 use runtime::printable::printable;
 use tokio::process::Command;
 
-use super::machine_view::unseen;
+use super::machine_view::unobserved;
 
 /// The ticks of two days, of the table and not of a view, which a project has only after `ticksql init`: on Athena the
 /// smallest read that shows that files are found, for a fraction of a cent.
 const STATEMENT: &str = "SELECT count(*) AS ticks FROM price_archive WHERE :days";
 
-/// How long the statement may take, in seconds.
-const QUERY_SECONDS: u64 = 60;
-
-/// How long the program may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(QUERY_SECONDS + 30);
+/// The program ends the statement after its own limit, and says so; this much later it is ended itself.
+const END_AFTER: Duration = Duration::from_secs(1);
 
 /// The most characters of its message that are shown.
 const MESSAGE_CHARS_MAX: usize = 300;
@@ -35,17 +32,26 @@ pub(crate) enum SqlPlace<'a> {
     Athena(&'a str),
 }
 
-/// Runs a small statement with `ticksql`: the one at a path, or else the one beside this program, or else that
-/// of the PATH.
+/// Which `ticksql` is run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SqlProgram<'a> {
+    /// Its path; else it is the one beside this program, or else that of the PATH.
+    pub(crate) path: Option<&'a Path>,
+    /// How long it may take, in seconds.
+    pub(crate) seconds: u64,
+}
+
+/// Runs a small statement with `ticksql`, and ends the program if it does not answer in time.
 pub(crate) async fn probe(
     place: SqlPlace<'_>,
-    program: Option<&Path>,
-) -> Seen<Result<SqlAnswer, String>> {
-    let program = program.map_or_else(find, Path::to_owned);
+    program: SqlProgram<'_>,
+) -> Observed<Result<SqlAnswer, String>> {
+    let seconds = program.seconds;
+    let program = program.path.map_or_else(find, Path::to_owned);
     let mut command = Command::new(&program);
     command
         .args(["--quiet", "--format", "csv", "--timeout"])
-        .arg(QUERY_SECONDS.to_string())
+        .arg(seconds.to_string())
         .args([STATEMENT, "-p", "from=now-1d", "-p", "to=now"])
         .stdin(Stdio::null())
         .kill_on_drop(true);
@@ -64,18 +70,23 @@ pub(crate) async fn probe(
         }
     };
     let asked = Instant::now();
-    let output = match tokio::time::timeout(ANSWER_WITHIN, command.output()).await {
+    let output = match tokio::time::timeout(
+        Duration::from_secs(seconds) + END_AFTER,
+        command.output(),
+    )
+    .await
+    {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => {
             let why = format!("{} cannot be run: {error}", program.display());
             let advice = "put `ticksql` beside `tickctl` or on the PATH (`cargo build --release -p ticksql`), or \
                           name it with --ticksql";
-            return Err(unseen(why, advice));
+            return Err(unobserved(why, advice));
         }
         Err(_) => {
             return Ok(Err(format!(
-                "no answer within {} s",
-                ANSWER_WITHIN.as_secs()
+                "no answer of {} within {seconds} s (--timeout), so it was ended",
+                program.display()
             )));
         }
     };
@@ -124,13 +135,17 @@ mod tests {
     use super::*;
 
     /// A program in the place of `ticksql`.
-    async fn answer(script: &str) -> Seen<Result<SqlAnswer, String>> {
+    async fn answer(script: &str) -> Observed<Result<SqlAnswer, String>> {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("ticksql");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         let executable = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(&program, executable).unwrap();
-        probe(SqlPlace::Local(folder.path()), Some(&program)).await
+        let program = SqlProgram {
+            path: Some(&program),
+            seconds: 30,
+        };
+        probe(SqlPlace::Local(folder.path()), program).await
     }
 
     #[tokio::test]
@@ -165,8 +180,11 @@ mod tests {
 
     #[tokio::test]
     async fn without_the_program_it_is_not_seen() {
-        let nowhere = Path::new("/no/such/ticksql");
-        let unseen = probe(SqlPlace::Local(Path::new("/d")), Some(nowhere)).await;
+        let nowhere = SqlProgram {
+            path: Some(Path::new("/no/such/ticksql")),
+            seconds: 30,
+        };
+        let unseen = probe(SqlPlace::Local(Path::new("/d")), nowhere).await;
         let unseen = unseen.unwrap_err();
         assert!(unseen.why.contains("/no/such/ticksql"), "{unseen:?}");
         assert!(unseen.advice.contains("--ticksql"), "{unseen:?}");

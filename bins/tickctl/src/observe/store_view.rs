@@ -1,15 +1,18 @@
 //! What the store of a folder that no process has open says.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use app::ports::RolloutStore as _;
 use domain::Reason;
-use ops::doctor::{Backlog, BackupAge, ConsumerLag, Disk, Files, Ledger, Quarantined, Unseen};
+use ops::doctor::{
+    Backlog, BackupAge, ConsumerLag, Disk, Files, Ledger, Observed, Quarantined, Unobserved,
+};
 use store::BackupsMade;
 
-use super::machine_view::{MachineView, PastChange, RolloutView, unseen};
+use super::machine_view::{MachineView, PastChange, RolloutView, unobserved};
 use crate::data_access::OpenStore;
 
 /// How many of the newest malformed entries are counted by reason.
@@ -20,9 +23,6 @@ const CHANGES_READ: usize = 50;
 
 /// tickstream's default folder for backups.
 const BACKUPS_FOLDER: &str = "backups";
-
-/// The levels of folders above the archive's files: year, month and day.
-const DAY_LEVELS: usize = 3;
 
 /// Entries of this age are recent, as in a running process.
 const RECENT_MS: i64 = 5 * 60_000;
@@ -45,14 +45,10 @@ pub(super) async fn observe(opened: &OpenStore, now_ms: i64) -> anyhow::Result<M
         });
     }
     let archive_lag = lag.last().filter(|it| it.name == "archive");
-    let newest_ms = newest_file_ms(&archive::table_folder(&opened.data_dir), DAY_LEVELS);
-    let files = archive_lag.map(|lag| Files {
-        newest_age_ms: newest_ms.map(|at_ms| (now_ms - at_ms).max(0)),
-        waiting: lag.records,
-        waiting_ms: Some(lag.age_ms),
-        every_ms: 0,
-        streamed: 0,
-    });
+    let files = match archive_lag {
+        Some(lag) => files(opened, lag, now_ms)?,
+        None => Err(not_running()),
+    };
     let history = store.history(CHANGES_READ).await;
     let history = history.map_err(|error| anyhow::anyhow!(error.source))?;
     let quarantined = store.quarantined(QUARANTINED_READ).await?;
@@ -68,12 +64,14 @@ pub(super) async fn observe(opened: &OpenStore, now_ms: i64) -> anyhow::Result<M
     let made = BackupsMade::read(&backups);
     Ok(MachineView {
         process: None,
+        at_ms: now_ms,
         data_dir: Some(opened.data_dir.clone()),
         rollout: history
             .first()
             .map(|newest| RolloutView {
                 use_kinesis: newest.rollout.use_kinesis,
                 percentage: f64::from(newest.rollout.percentage),
+                key: Some(newest.rollout.key),
                 history: history
                     .iter()
                     .map(|change| PastChange {
@@ -82,11 +80,12 @@ pub(super) async fn observe(opened: &OpenStore, now_ms: i64) -> anyhow::Result<M
                         why: change.why.clone(),
                         use_kinesis: change.rollout.use_kinesis,
                         percentage: f64::from(change.rollout.percentage),
+                        key: Some(change.rollout.key),
                     })
                     .collect(),
             })
             .ok_or_else(|| {
-                unseen(
+                unobserved(
                     "the rollout was never changed: tickstream's options set it",
                     not_running().advice,
                 )
@@ -105,8 +104,9 @@ pub(super) async fn observe(opened: &OpenStore, now_ms: i64) -> anyhow::Result<M
         backlog: Ok(Backlog {
             pending: ledger.pending_rows,
             pending_min: ledger.pending_rows,
+            observed_ms: None,
         }),
-        files: files.ok_or_else(not_running),
+        files,
         broadcasts: Err(not_running()),
         quarantined: Ok(Quarantined {
             total: Some(ledger.quarantined),
@@ -127,7 +127,7 @@ pub(super) async fn observe(opened: &OpenStore, now_ms: i64) -> anyhow::Result<M
                 count: made.count,
                 newest_ms: made.newest_ms.map(|at_ms| (now_ms - at_ms).max(0)),
             }),
-            Err(error) => Err(unseen(
+            Err(error) => Err(unobserved(
                 format!("{} cannot be read: {error}", backups.display()),
                 "check the permissions of the folder",
             )),
@@ -135,42 +135,43 @@ pub(super) async fn observe(opened: &OpenStore, now_ms: i64) -> anyhow::Result<M
     })
 }
 
-/// When the newest file of the last day was written. Days are three levels of folders whose names sort as they
-/// follow each other.
-fn newest_file_ms(folder: &Path, levels: usize) -> Option<i64> {
-    let entries = std::fs::read_dir(folder).ok()?.flatten();
-    if levels > 0 {
-        let mut folders: Vec<_> = entries.map(|entry| entry.path()).collect();
-        folders.sort();
-        return newest_file_ms(folders.last()?, levels - 1);
+/// The archive's files. That its folder is not readable here does not say whether it is to tickstream.
+fn files(opened: &OpenStore, lag: &ConsumerLag, now_ms: i64) -> anyhow::Result<Observed<Files>> {
+    let table = archive::table_folder(&opened.data_dir);
+    let newest = archive::newest_file(&table);
+    let is_written = opened.store.archived_records()? > 0;
+    let problem = match &newest {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_written => None,
+        newest => archive::folder_problem(&table, newest, is_written),
+    };
+    if let (Some(why), true) = (
+        &problem,
+        newest
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied),
+    ) {
+        let advice =
+            "run tickctl doctor as tickstream's user, or see the rights of the folder: `ls -ld";
+        return Ok(Err(unobserved(
+            why,
+            format!("{advice} {}`", table.display()),
+        )));
     }
-    let written = entries.filter_map(|entry| entry.metadata().ok()?.modified().ok());
-    let newest = written.max()?.duration_since(UNIX_EPOCH).ok()?;
-    i64::try_from(newest.as_millis()).ok()
+    let written = newest.ok().flatten();
+    let written_ms = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let written_ms = written_ms.and_then(|at| i64::try_from(at.as_millis()).ok());
+    Ok(Ok(Files {
+        newest_age_ms: written_ms.map(|at_ms| (now_ms - at_ms).max(0)),
+        waiting: lag.records,
+        waiting_ms: Some(lag.age_ms),
+        every_ms: 0,
+        streamed: 0,
+        problem,
+        down_ms: None,
+    }))
 }
 
-fn not_running(data_dir: &Path) -> Unseen {
+fn not_running(data_dir: &Path) -> Unobserved {
     let start = format!("start tickstream with --data-dir {}", data_dir.display());
-    unseen("no process runs", format!("{start}, and look again"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_file_is_that_of_the_last_day() {
-        let folder = tempfile::tempdir().unwrap();
-        let newest = || newest_file_ms(folder.path(), DAY_LEVELS);
-        assert_eq!(newest(), None);
-        for day in ["year=2025/month=12/day=31", "year=2026/month=01/day=02"] {
-            std::fs::create_dir_all(folder.path().join(day)).unwrap();
-        }
-        assert_eq!(newest(), None);
-        let file = folder.path().join("year=2026/month=01/day=02/a.parquet");
-        let file = std::fs::File::create(file).unwrap();
-        let written = UNIX_EPOCH + std::time::Duration::from_millis(1_772_878_440_000);
-        file.set_modified(written).unwrap();
-        assert_eq!(newest(), Some(1_772_878_440_000));
-    }
+    unobserved("no process runs", format!("{start}, and look again"))
 }

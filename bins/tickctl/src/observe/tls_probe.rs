@@ -11,12 +11,12 @@ use hyper::{Request, Uri};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use ops::doctor::{Certificate, Seen, Unseen};
+use ops::doctor::{Certificate, Observed, Unobserved};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 
-use super::machine_view::unseen;
+use super::machine_view::unobserved;
 use crate::client::innermost_cause;
 
 /// How long a connection and its response may take.
@@ -34,7 +34,7 @@ impl TimeProvider for At {
 }
 
 /// Looks at the certificate of an address.
-pub(crate) async fn probe(uri: &Uri, now_ms: i64) -> Seen<Certificate> {
+pub(crate) async fn probe(uri: &Uri, now_ms: i64) -> Observed<Certificate> {
     if uri.scheme_str() != Some("https") {
         return Ok(match is_loopback(uri) {
             true => Certificate::Loopback,
@@ -57,7 +57,7 @@ fn is_loopback(uri: &Uri) -> bool {
 }
 
 /// Connects as if it were another time. The inner error is that of the certificate.
-async fn connect(uri: &Uri, at_ms: i64) -> Seen<Result<(), String>> {
+async fn connect(uri: &Uri, at_ms: i64) -> Observed<Result<(), String>> {
     let since_epoch = Duration::from_millis(u64::try_from(at_ms).unwrap_or(0));
     let time = Arc::new(At(UnixTime::since_unix_epoch(since_epoch)));
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -101,8 +101,8 @@ fn certificate_error(error: &(dyn std::error::Error + 'static)) -> Option<String
     })
 }
 
-fn unreachable(error: &(dyn std::error::Error + 'static)) -> Unseen {
-    unseen(
+fn unreachable(error: &(dyn std::error::Error + 'static)) -> Unobserved {
+    unobserved(
         format!("no connection: {}", innermost_cause(error)),
         "check the address, and that it is reached from here",
     )

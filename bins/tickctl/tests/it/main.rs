@@ -20,4 +20,5 @@ mod ranges;
 mod replay;
 mod server;
 mod stub;
+mod unanswered;
 mod verify;

@@ -22,8 +22,8 @@ const COMMIT_WITHIN: Duration = Duration::from_secs(2);
 /// The pairs whose latest ticks are compared with the clock: those that are in memory anyway.
 const LATEST_TICKS: usize = 1_000;
 
-/// How long a look at the disk may take.
-const DISK_WITHIN: Duration = Duration::from_millis(500);
+/// How long a look at the disk and its folders may take.
+const LOOK_WITHIN: Duration = Duration::from_millis(500);
 
 /// The ledger; its `difference` is 0 if the counters reconcile.
 pub(super) async fn ledger(
@@ -55,7 +55,11 @@ pub(super) async fn status(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<Value>, Problem> {
     let now_ms = runtime::clock::now_ms();
-    let (disk, backups) = api.disk_and_backups().await;
+    let FoldersLookedAt {
+        disk,
+        backups,
+        archive,
+    } = api.look_at_folders().await;
     let shards: Vec<_> = (0_u8..)
         .zip(api.store.end_offsets())
         .map(|(shard, end)| json!({"shard": shard, "head": end.count()}))
@@ -70,6 +74,7 @@ pub(super) async fn status(
     let latest = api.store.recent_ticks(LATEST_TICKS);
     let ahead_ms = latest.iter().map(|it| it.timestamp_ms - it.ingested_at_ms);
     let traffic = &api.metrics.traffic;
+    let (pending_min, pending_seconds) = traffic.pending_min(now_ms, &ledger);
     let health = api.supervisor.health().into_iter().map(|it| {
         json!({
             "name": it.name, "up": it.down_since_ms.is_none(), "down_since": it.down_since_ms,
@@ -84,7 +89,8 @@ pub(super) async fn status(
         "now": now_ms,
         "ticks_per_second": api.metrics.ticks_per_second(now_ms, ledger.stored_rows),
         "traffic": traffic.periods(now_ms, &ledger, api.store.stream_records()),
-        "pending_min": traffic.pending_min(&ledger),
+        "pending_min": pending_min,
+        "pending_seconds": pending_seconds,
         "event_ahead_ms": ahead_ms.max(),
         "pairs": api.store.pairs_live(),
         "stream": {"shards": shards, "blocks_unreadable": api.store.unreadable_blocks()},
@@ -96,6 +102,7 @@ pub(super) async fn status(
         },
         "archive": {
             "last_file_at": api.archiver.last_written_ms(), "every_seconds": api.archive_every.as_secs(),
+            "folder": archive,
         },
         "disk": disk,
         "backups": backups,
@@ -116,14 +123,14 @@ impl Api {
         }))
     }
 
-    /// The disk and the backups on it; each is `null` if it cannot be looked at, or not in time: whoever asks for the
-    /// status of a process whose disk hangs must get an answer.
-    async fn disk_and_backups(&self) -> (Value, Value) {
+    /// The disk and the folders on it: whoever asks for the status of a process whose disk hangs must get an answer.
+    async fn look_at_folders(&self) -> FoldersLookedAt {
         // One look at a time, so that a disk that hangs holds one thread and not one for each request.
         let Ok(turn) = std::sync::Arc::clone(&self.disk_look).try_lock_owned() else {
-            return (Value::Null, Value::Null);
+            return FoldersLookedAt::default();
         };
         let (store, folder) = (self.store.clone(), self.backups.folder().to_owned());
+        let archive = std::sync::Arc::clone(&self.archive);
         let look = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let disk = store.disk_bytes().map(|store_bytes| {
@@ -137,13 +144,27 @@ impl Api {
                 let shown = folder.display().to_string();
                 json!({ "folder": shown, "count": made.count, "newest_at": made.newest_ms })
             });
-            (disk.unwrap_or_default(), backups.unwrap_or_default())
+            let is_written = store.archived_records().is_ok_and(|it| it > 0);
+            let problem = archive.folder_problem(is_written);
+            FoldersLookedAt {
+                disk: disk.unwrap_or_default(),
+                backups: backups.unwrap_or_default(),
+                archive: json!({ "problem": problem }),
+            }
         });
-        match tokio::time::timeout(DISK_WITHIN, look).await {
+        match tokio::time::timeout(LOOK_WITHIN, look).await {
             Ok(Ok(found)) => found,
-            Ok(Err(_)) | Err(_) => (Value::Null, Value::Null),
+            Ok(Err(_)) | Err(_) => FoldersLookedAt::default(),
         }
     }
+}
+
+/// The disk and the folders on it; each is `null` if it cannot be looked at, or not in time.
+#[derive(Default)]
+struct FoldersLookedAt {
+    disk: Value,
+    backups: Value,
+    archive: Value,
 }
 
 /// Returns 200 if the store accepts writes, which it tests with a write, and no consumer is down.
@@ -153,16 +174,6 @@ pub(super) async fn health(State(api): Shared) -> Result<Json<Value>, Problem> {
             StatusCode::SERVICE_UNAVAILABLE,
             full.to_string(),
         ));
-    }
-    let down = api.supervisor.down();
-    if !down.is_empty() {
-        let detail = format!(
-            "deliveries are accepted, but these consumers are down: {}. They are restarted; the causes are in the log",
-            down.join(", ")
-        );
-        return Err(
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("consumer_down")
-        );
     }
     let unhealthy = |why: &dyn Display, detail: &str| {
         tracing::error!(error = %why, "the store does not accept writes");
@@ -178,6 +189,17 @@ pub(super) async fn health(State(api): Shared) -> Result<Json<Value>, Problem> {
             let detail = "the store does not accept writes; the cause is in the log";
             unhealthy(&error, detail)
         })?;
+    let down = api.supervisor.down();
+    if !down.is_empty() {
+        let detail = format!(
+            "writes work, and deliveries are accepted, but these consumers are down: {}. They are restarted; the causes are \
+             in the log",
+            down.join(", ")
+        );
+        return Err(
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("consumer_down")
+        );
+    }
     Ok(Json(json!({
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),

@@ -49,6 +49,32 @@ async fn below_the_reserve_deliveries_are_refused_and_reading_goes_on() {
     process.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_whose_folder_is_gone_is_reported_and_written_once_it_is_back() {
+    let folder = TempDir::new().unwrap();
+    let process = start(&folder, &[]).await;
+    let problem = async || {
+        let (_, status) = process.get("/api/status").await;
+        status["archive"]["folder"]["problem"].clone()
+    };
+    assert_eq!(problem().await, Value::Null, "nothing is archived yet");
+    assert_eq!(process.deliver("ticks", trade(1)).await.0, 200);
+    process.flush_archive().await;
+    assert_eq!(problem().await, Value::Null);
+    let table = archive::table_folder(folder.path());
+    let away = folder.path().join("away");
+    std::fs::rename(&table, &away).unwrap();
+    let gone = problem().await;
+    assert!(gone.as_str().unwrap().contains("does not exist"), "{gone}");
+    std::fs::create_dir(&table).unwrap();
+    let empty = problem().await;
+    assert!(empty.as_str().unwrap().contains("has no file"), "{empty}");
+    std::fs::remove_dir(&table).unwrap();
+    std::fs::rename(&away, &table).unwrap();
+    assert_eq!(problem().await, Value::Null);
+    process.stop().await;
+}
+
 /// The log may be on the full disk, too.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use domain::count_of;
 
-use super::check_line::{CheckLine, Deployment, Seen};
+use super::check_line::{CheckLine, Deployment, Observed};
 use super::observations::{BackupAge, Files, SqlAnswer};
 use super::stream_checks::START;
 use crate::text::duration;
@@ -18,48 +18,67 @@ const WAITING_MS_MAX: i64 = 6 * 60_000;
 const WRITING_MS_MAX: i64 = 60_000;
 
 /// A statement that takes longer needs a look; analysts' tools give up after a minute or two.
-const SQL_MS_MAX: u64 = 30_000;
+const SQL_MS_MAX: u64 = 10_000;
 
 /// The age of a backup from which on it needs a look.
 const BACKUP_MS_MAX: i64 = 7 * 24 * 60 * 60_000;
 
-/// Whether files arrive every five minutes.
+/// What a folder needs whose files are gone or cannot be read.
+const RESTORE: &str = "see that its disk is mounted and its rights are those of tickstream's user: `ls -ld $DIR \
+                       $DIR/price-archive`; copy lost files from a backup, start tickstream again, and `tickctl verify $ACCESS \
+                       --from 24h --repair` writes what the archive lacks";
+
+/// What writes the files on AWS.
+const FIREHOSE: &str = "see docs/runbooks/archive-freshness.md: `aws firehose describe-delivery-stream \
+                        --delivery-stream-name $PROJECT-archive`";
+
+/// Whether files arrive every five minutes, in a folder that is there.
 #[must_use]
-pub fn files(place: &Deployment, seen: &Seen<Files>) -> CheckLine {
+pub fn files(place: &Deployment, seen: &Observed<Files>) -> CheckLine {
     CheckLine::of(FILES, seen, |it| {
-        let newest = match (it.newest_age_ms, it.waiting) {
-            (Some(age_ms), _) => format!("newest file {} ago, ", duration(age_ms)),
-            (None, Some(_)) => "no file since the start, ".to_owned(),
-            (None, None) => format!("{} streamed lately, ", count_of(it.streamed, "tick")),
-        };
-        let waiting = match (it.waiting, it.waiting_ms) {
-            (Some(0), _) => "no tick waits".to_owned(),
-            (Some(1), Some(ms)) => format!("1 tick waits for {}", duration(ms)),
-            (Some(ticks), Some(ms)) => format!("{ticks} ticks wait for up to {}", duration(ms)),
-            (None, Some(ms)) => format!("the oldest undelivered record is {} old", duration(ms)),
-            (_, None) => "Firehose reports nothing".to_owned(),
-        };
-        let evidence = newest + &waiting;
+        if let Some(problem) = &it.problem {
+            let advice = place.advice(RESTORE, RESTORE, FIREHOSE);
+            return CheckLine::failed(FILES, problem.clone(), advice);
+        }
+        let evidence = files_evidence(it);
         // Without anything to write, no file is due.
         let waiting_ms_max = WAITING_MS_MAX.max(it.every_ms.saturating_add(WRITING_MS_MAX));
         let is_late = it.waiting != Some(0) && it.waiting_ms.is_some_and(|ms| ms > waiting_ms_max);
         let is_silent = it.waiting_ms.is_none() && it.streamed > 0;
-        if !is_late && !is_silent {
+        if !is_late && !is_silent && it.down_ms.is_none() {
             return CheckLine::ok(FILES, evidence);
         }
         let advice = place.advice(
             "`tickctl server flush --to $URL` writes them now, and says what is wrong if it cannot",
             START,
-            "see docs/runbooks/archive-freshness.md: `aws firehose describe-delivery-stream --delivery-stream-name \
-             $PROJECT-archive`",
+            FIREHOSE,
         );
         CheckLine::failed(FILES, evidence, advice)
     })
 }
 
+fn files_evidence(it: &Files) -> String {
+    let newest = match (it.newest_age_ms, it.waiting) {
+        (Some(age_ms), _) => format!("newest file {} ago, ", duration(age_ms)),
+        (None, Some(_)) => "no file since the start, ".to_owned(),
+        (None, None) => format!("{} streamed lately, ", count_of(it.streamed, "tick")),
+    };
+    let waiting = match (it.waiting, it.waiting_ms) {
+        (Some(0), _) => "no tick waits".to_owned(),
+        (Some(1), Some(ms)) => format!("1 tick waits for {}", duration(ms)),
+        (Some(ticks), Some(ms)) => format!("{ticks} ticks wait for up to {}", duration(ms)),
+        (None, Some(ms)) => format!("the oldest undelivered record is {} old", duration(ms)),
+        (_, None) => "Firehose reports nothing".to_owned(),
+    };
+    let down = it.down_ms.map_or_else(String::new, |ms| {
+        format!(", what writes them has been down for {}", duration(ms))
+    });
+    newest + &waiting + &down
+}
+
 /// Whether SQL answers. The inner error is what the statement failed with.
 #[must_use]
-pub fn sql(place: &Deployment, seen: &Seen<Result<SqlAnswer, String>>) -> CheckLine {
+pub fn sql(place: &Deployment, seen: &Observed<Result<SqlAnswer, String>>) -> CheckLine {
     CheckLine::of(SQL, seen, |answer| match answer {
         Ok(it) => {
             let evidence = format!(
@@ -89,7 +108,7 @@ pub fn sql(place: &Deployment, seen: &Seen<Result<SqlAnswer, String>>) -> CheckL
 
 /// Whether there is a recent backup.
 #[must_use]
-pub fn backups(place: &Deployment, seen: &Seen<BackupAge>) -> CheckLine {
+pub fn backups(place: &Deployment, seen: &Observed<BackupAge>) -> CheckLine {
     CheckLine::of(BACKUPS, seen, |it| {
         let advice = place.own_advice(
             "`tickctl backup --to $URL`, and copy it to another disk",
@@ -132,6 +151,8 @@ mod tests {
                 waiting_ms,
                 every_ms,
                 streamed,
+                problem: None,
+                down_ms: None,
             };
             super::files(&process(), &Ok(files))
         };
@@ -170,6 +191,8 @@ mod tests {
                 waiting_ms,
                 every_ms: 0,
                 streamed,
+                problem: None,
+                down_ms: None,
             };
             let project = "prices".to_owned();
             super::files(&Deployment::Aws { project }, &Ok(files))
@@ -196,6 +219,36 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_is_gone_or_not_written_is_found() {
+        let line = |problem: Option<&str>, down_ms| {
+            let files = Files {
+                newest_age_ms: Some(9_000),
+                waiting: Some(5),
+                waiting_ms: Some(3_000),
+                every_ms: 10_000,
+                streamed: 9,
+                problem: problem.map(str::to_owned),
+                down_ms,
+            };
+            super::files(&process(), &Ok(files))
+        };
+        check(&line(None, None), Fine, "newest file", "");
+        let gone = "/srv/data/price-archive does not exist";
+        check(
+            &line(Some(gone), None),
+            Failed,
+            gone,
+            "tickctl verify --server http://h:9 --from 24h --repair",
+        );
+        check(
+            &line(None, Some(4_000)),
+            Failed,
+            "5 ticks wait for up to 3 s, what writes them has been down for 4 s",
+            "`tickctl server flush --to http://h:9`",
+        );
+    }
+
+    #[test]
     fn sql_that_fails_or_is_slow_is_found() {
         let answer = |took_ms| {
             let answer = SqlAnswer {
@@ -211,7 +264,7 @@ mod tests {
             "local counted 12 ticks of today and yesterday in 0.2 s",
             "",
         );
-        check(&answer(31_000), Warning, "31.0 s", "tickctl compact");
+        check(&answer(11_000), Warning, "11.0 s", "tickctl compact");
         let failed = super::sql(&process(), &Ok(Err("a file is damaged".to_owned())));
         check(&failed, Failed, "a file is damaged", "ticksql");
     }

@@ -44,7 +44,7 @@ pub struct CheckLine {
 
 /// Why something could not be observed, and what would help.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unseen {
+pub struct Unobserved {
     /// The reason.
     pub why: String,
     /// What to do.
@@ -52,7 +52,7 @@ pub struct Unseen {
 }
 
 /// An observation, or why there is none.
-pub type Seen<T> = Result<T, Unseen>;
+pub type Observed<T> = Result<T, Unobserved>;
 
 /// Where a tickstream runs: the commands of the advice depend on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,7 +152,7 @@ impl CheckLine {
     }
 
     /// The line of something that could not be observed.
-    pub(super) fn not_seen(check: &'static str, unseen: &Unseen) -> Self {
+    pub(super) fn not_seen(check: &'static str, unseen: &Unobserved) -> Self {
         Self {
             state: CheckState::NotSeen,
             ..Self::warning(check, unseen.why.clone(), unseen.advice.clone())
@@ -162,7 +162,7 @@ impl CheckLine {
     /// Judges an observation, if there is one.
     pub(super) fn of<T>(
         check: &'static str,
-        seen: &Seen<T>,
+        seen: &Observed<T>,
         judge: impl FnOnce(&T) -> Self,
     ) -> Self {
         match seen {
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn what_was_not_seen_says_why_and_what_to_do() {
-        let unseen = Unseen {
+        let unseen = Unobserved {
             why: "no process runs".to_owned(),
             advice: "start it".to_owned(),
         };

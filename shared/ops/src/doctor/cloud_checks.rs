@@ -2,7 +2,7 @@
 
 use domain::count_of;
 
-use super::check_line::{CheckLine, Deployment, Seen, Unseen};
+use super::check_line::{CheckLine, Deployment, Observed, Unobserved};
 use super::observations::{Cost, Queues, Throttles};
 use crate::ports::AlarmStates;
 
@@ -16,7 +16,7 @@ const BUDGET_PERCENT_WARNING: f64 = 80.0;
 
 /// Whether every alarm is there, evaluated and off.
 #[must_use]
-pub fn alarms(place: &Deployment, seen: &Seen<AlarmStates>) -> CheckLine {
+pub fn alarms(place: &Deployment, seen: &Observed<AlarmStates>) -> CheckLine {
     CheckLine::of(ALARMS, seen, |it| {
         let list = |names: &[String]| names.join(", ");
         let off = it.watched.saturating_sub(it.on.len() + it.undecided.len());
@@ -44,7 +44,7 @@ pub fn alarms(place: &Deployment, seen: &Seen<AlarmStates>) -> CheckLine {
             );
             return CheckLine::not_seen(
                 ALARMS,
-                &Unseen {
+                &Unobserved {
                     why: evidence,
                     advice: "look at a project on AWS".to_owned(),
                 },
@@ -64,7 +64,7 @@ pub fn alarms(place: &Deployment, seen: &Seen<AlarmStates>) -> CheckLine {
 
 /// Whether the bill is within the budget.
 #[must_use]
-pub fn cost(seen: &Seen<Cost>) -> CheckLine {
+pub fn cost(seen: &Observed<Cost>) -> CheckLine {
     CheckLine::of(COST, seen, |it| {
         let share = if it.budget_usd > 0.0 {
             100.0 * it.month_usd / it.budget_usd
@@ -91,7 +91,7 @@ pub fn cost(seen: &Seen<Cost>) -> CheckLine {
 
 /// Whether a quota refuses requests.
 #[must_use]
-pub fn throttles(place: &Deployment, seen: &Seen<Throttles>) -> CheckLine {
+pub fn throttles(place: &Deployment, seen: &Observed<Throttles>) -> CheckLine {
     CheckLine::of(QUOTAS, seen, |it| {
         let evidence = format!(
             "refused by quotas: {}, {} to tables, {} of the stream",
@@ -117,7 +117,7 @@ pub fn throttles(place: &Deployment, seen: &Seen<Throttles>) -> CheckLine {
 
 /// Whether everything that the stream refused has been offered again.
 #[must_use]
-pub fn queues(place: &Deployment, seen: &Seen<Queues>) -> CheckLine {
+pub fn queues(place: &Deployment, seen: &Observed<Queues>) -> CheckLine {
     CheckLine::of(REDRIVE, seen, |it| {
         let evidence = format!(
             "{} in the redrive queue, {} given up; {} of analytics given up",

@@ -47,6 +47,12 @@ impl CloudObservations {
         }
     }
 
+    /// When the recent period begins, in epoch milliseconds.
+    #[must_use]
+    pub fn recent_from_ms(&self) -> i64 {
+        self.now_ms - LATE_MS - RECENT_MS
+    }
+
     fn period(&self, from_ms: i64, to_ms: i64) -> Traffic {
         let sum = |metric| self.series.sum(metric, from_ms, to_ms);
         let count = |metric| whole(sum(metric));
@@ -65,6 +71,9 @@ impl CloudObservations {
             seconds: u64::try_from((to_ms - from_ms) / 1_000).unwrap_or(0),
             received: count(ProjectMetric::Received),
             stored: count(ProjectMetric::Stored),
+            // A delivery counts all of it when it ends.
+            completed: Some(count(ProjectMetric::Stored)),
+            stored_before_max: 0,
             in_cohort: streamed + redriven + pending,
             streamed,
             redriven,
@@ -127,6 +136,8 @@ impl CloudObservations {
             waiting_ms: ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
             every_ms: 0,
             streamed: self.traffic().recent.streamed,
+            problem: None,
+            down_ms: None,
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use domain::count_of;
 
-use super::check_line::{CheckLine, Deployment, Seen, percent};
-use super::observations::{Broadcasts, Quarantined, Traffic, TrafficPeriods};
+use super::check_line::{CheckLine, Deployment, Observed, percent};
+use super::observations::{Broadcasts, Quarantined, Traffic, TrafficPeriods, WriteProbe};
 use super::stream_checks::START;
 use crate::text::duration;
 
@@ -28,15 +28,23 @@ const FEED_MS_MAX: i64 = 60_000;
 
 /// Whether there are no more errors than before.
 #[must_use]
-pub fn errors(place: &Deployment, seen: &Seen<TrafficPeriods>) -> CheckLine {
+pub fn errors(place: &Deployment, seen: &Observed<TrafficPeriods>) -> CheckLine {
     CheckLine::of(ERRORS, seen, |TrafficPeriods { recent, before }| {
         let (now, then) = (rejected_percent(recent), rejected_percent(before));
         let server_errors = recent.server_errors.unwrap_or_default();
         let evidence = format!(
-            "{} of {} entries malformed ({now:.1} %, before {then:.1} % of {}), {} (before {})",
+            "{} of {} entries malformed in {} ({now:.1} %, {}), {} (before {})",
             recent.rejected(),
             recent.received,
-            before.received,
+            period(recent),
+            match before.seconds {
+                0 => "nothing was seen before".to_owned(),
+                _ => format!(
+                    "before {then:.1} % of {} in {}",
+                    before.received,
+                    period(before)
+                ),
+            },
             match recent.server_errors {
                 Some(count) => format!("{} with a 5xx", count_of(count, "response")),
                 None => "5xx not counted".to_owned(),
@@ -69,6 +77,11 @@ pub fn errors(place: &Deployment, seen: &Seen<TrafficPeriods>) -> CheckLine {
     })
 }
 
+fn period(traffic: &Traffic) -> String {
+    let seconds = i64::try_from(traffic.seconds).unwrap_or(i64::MAX);
+    duration(seconds.saturating_mul(1_000))
+}
+
 fn rejected_percent(traffic: &Traffic) -> f64 {
     percent(traffic.rejected(), traffic.received)
 }
@@ -77,12 +90,17 @@ fn per_hour(count: u64, traffic: &Traffic) -> u64 {
     count.saturating_mul(3_600) / traffic.seconds.max(1)
 }
 
-/// Whether writes work: what shows it, or why they do not.
+/// Whether writes work.
 #[must_use]
-pub fn writes(place: &Deployment, seen: &Seen<Result<String, String>>) -> CheckLine {
+pub fn writes(place: &Deployment, seen: &Observed<WriteProbe>) -> CheckLine {
     CheckLine::of(WRITES, seen, |probe| match probe {
-        Ok(evidence) => CheckLine::ok(WRITES, evidence.clone()),
-        Err(why) => {
+        WriteProbe::Works(evidence) => CheckLine::ok(WRITES, evidence.clone()),
+        WriteProbe::ConsumersDown(evidence) => {
+            let advice = "see the log for the cause; deliveries are accepted, but a load balancer that checks /healthz \
+                          sends none meanwhile";
+            CheckLine::warning(WRITES, evidence.clone(), advice)
+        }
+        WriteProbe::Failed(why) => {
             let advice = place.advice(
                 "`curl -s $URL/healthz` has the reason, and the log the cause; deliveries get a 503 meanwhile, and their \
                  senders deliver again",
@@ -97,7 +115,7 @@ pub fn writes(place: &Deployment, seen: &Seen<Result<String, String>>) -> CheckL
 
 /// Whether the live feed is sent as before.
 #[must_use]
-pub fn broadcasts(place: &Deployment, seen: &Seen<Broadcasts>) -> CheckLine {
+pub fn broadcasts(place: &Deployment, seen: &Observed<Broadcasts>) -> CheckLine {
     CheckLine::of(BROADCASTS, seen, |it| {
         let readers = it.readers.map_or_else(
             || "readers not counted".to_owned(),
@@ -127,7 +145,7 @@ pub fn broadcasts(place: &Deployment, seen: &Seen<Broadcasts>) -> CheckLine {
 
 /// What was malformed lately, by reason.
 #[must_use]
-pub fn quarantine(place: &Deployment, seen: &Seen<Quarantined>) -> CheckLine {
+pub fn quarantine(place: &Deployment, seen: &Observed<Quarantined>) -> CheckLine {
     CheckLine::of(QUARANTINE, seen, |it| {
         let kept = it
             .total
@@ -187,7 +205,7 @@ mod tests {
         check(
             &line(traffic(300, 1_000, 15, 1), before()),
             Fine,
-            "15 of 1000 entries malformed (1.5 %",
+            "15 of 1000 entries malformed in 5 min (1.5 %, before 1.0 % of 10000 in 55 min)",
             "",
         );
         check(
@@ -219,7 +237,7 @@ mod tests {
         check(
             &line(traffic(300, 0, 0, 0), traffic(0, 0, 0, 0)),
             Fine,
-            "0 of 0",
+            "0 of 0 entries malformed in 5 min (0.0 %, nothing was seen before)",
             "",
         );
     }
@@ -229,10 +247,16 @@ mod tests {
         let place = Deployment::Aws {
             project: "prices".to_owned(),
         };
-        let confirmed = Ok(Ok("confirmed in 12 ms".to_owned()));
+        let confirmed = Ok(WriteProbe::Works("confirmed in 12 ms".to_owned()));
         check(&super::writes(&place, &confirmed), Fine, "in 12 ms", "");
-        let failed = super::writes(&place, &Ok(Err("the disk is full".to_owned())));
+        let failed = super::writes(
+            &place,
+            &Ok(WriteProbe::Failed("the disk is full".to_owned())),
+        );
         check(&failed, Failed, "the disk is full", "webhook-server-errors");
+        let down = WriteProbe::ConsumersDown("the consumer live is down".to_owned());
+        let down = super::writes(&process(), &Ok(down));
+        check(&down, Warning, "live is down", "deliveries are accepted");
     }
 
     #[test]

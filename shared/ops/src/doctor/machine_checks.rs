@@ -2,7 +2,7 @@
 
 use domain::count_of;
 
-use super::check_line::{CheckLine, Deployment, Seen, Unseen};
+use super::check_line::{CheckLine, Deployment, Observed, Unobserved};
 use super::observations::{Certificate, Clocks, Disk, Versions};
 use super::stream_checks::START;
 use crate::text::duration;
@@ -51,14 +51,14 @@ pub fn process(place: &Deployment, running: Option<(&str, u32, i64)>) -> CheckLi
 /// A process or store that cannot be looked at: it hangs or is broken, which is a failure, or whether it works could not
 /// be seen.
 #[must_use]
-pub fn process_unseen(fails: bool, why: &str) -> CheckLine {
+pub fn process_unobserved(fails: bool, why: &str) -> CheckLine {
     let advice = "no other check could run: fix this, then run doctor again";
     if fails {
         return CheckLine::failed(PROCESS, why, advice);
     }
     CheckLine::not_seen(
         PROCESS,
-        &Unseen {
+        &Unobserved {
             why: why.to_owned(),
             advice: advice.to_owned(),
         },
@@ -67,7 +67,7 @@ pub fn process_unseen(fails: bool, why: &str) -> CheckLine {
 
 /// Whether the clocks agree, and event times are not ahead of them.
 #[must_use]
-pub fn clocks(place: &Deployment, seen: &Seen<Clocks>) -> CheckLine {
+pub fn clocks(place: &Deployment, seen: &Observed<Clocks>) -> CheckLine {
     CheckLine::of(CLOCKS, seen, |it| {
         let events = match it.event_ahead_ms {
             None => String::new(),
@@ -107,7 +107,7 @@ pub fn clocks(place: &Deployment, seen: &Seen<Clocks>) -> CheckLine {
 
 /// Whether the disk has room.
 #[must_use]
-pub fn disk(place: &Deployment, seen: &Seen<Disk>) -> CheckLine {
+pub fn disk(place: &Deployment, seen: &Observed<Disk>) -> CheckLine {
     CheckLine::of(DISK, seen, |it| {
         let mb = |bytes: u64| bytes / 1_000_000;
         let evidence = format!(
@@ -119,7 +119,14 @@ pub fn disk(place: &Deployment, seen: &Seen<Disk>) -> CheckLine {
                     .to_owned(),
                 Some(0) =>
                     "ticks are refused only when it is full (--min-free-disk-mb 0)".to_owned(),
-                Some(min) => format!("ticks are refused below {} MB", mb(min)),
+                Some(min) => format!(
+                    "ticks are refused below {} MB{}",
+                    mb(min),
+                    match it.free_bytes < min {
+                        true => ", and so they are now",
+                        false => "",
+                    }
+                ),
             }
         );
         let room = "make room: old backups (the line `backups` has their folder), fewer --retention-days, `tickctl \
@@ -138,7 +145,7 @@ pub fn disk(place: &Deployment, seen: &Seen<Disk>) -> CheckLine {
 
 /// Whether this tool and what it looks at are of the same version.
 #[must_use]
-pub fn versions(place: &Deployment, seen: &Seen<Versions>) -> CheckLine {
+pub fn versions(place: &Deployment, seen: &Observed<Versions>) -> CheckLine {
     CheckLine::of(VERSIONS, seen, |it| {
         let code = it.code_sha256.as_ref().map_or_else(String::new, |hash| {
             let short: String = hash.chars().take(12).collect();
@@ -159,7 +166,7 @@ pub fn versions(place: &Deployment, seen: &Seen<Versions>) -> CheckLine {
 
 /// Whether the address is protected on the way, and will be.
 #[must_use]
-pub fn certificate(seen: &Seen<Certificate>) -> CheckLine {
+pub fn certificate(seen: &Observed<Certificate>) -> CheckLine {
     CheckLine::of(CERTIFICATE, seen, |it| {
         let renew = "renew it where TLS ends: docs/operations.md#tls";
         match it {
@@ -212,9 +219,9 @@ mod tests {
             "no process",
             "`tickstream --data-dir /srv/data`",
         );
-        let hangs = process_unseen(true, "no response within 30 s");
+        let hangs = process_unobserved(true, "no response within 30 s");
         check(&hangs, Failed, "no response", "no other check");
-        let refused = process_unseen(false, "set OPERATOR_TOKEN");
+        let refused = process_unobserved(false, "set OPERATOR_TOKEN");
         check(&refused, NotSeen, "OPERATOR_TOKEN", "no other check");
     }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::shares_in_force::SharesInForce;
+
 /// What arrived in a period.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Traffic {
@@ -13,7 +15,15 @@ pub struct Traffic {
     pub received: u64,
     /// Ticks that were stored.
     pub stored: u64,
-    /// Of them, ticks of the cohort.
+    /// Ticks whose delivery was completed, so that it is counted which of them are in the cohort: those that were
+    /// stored in the period, and those that were stored before it and are drained from the outbox. `None` if that
+    /// is not counted.
+    #[serde(default)]
+    pub completed: Option<u64>,
+    /// The most of the completed ticks that were stored before the period, when another share may have been in force.
+    #[serde(default)]
+    pub stored_before_max: u64,
+    /// Of the completed ticks, those of the cohort.
     pub in_cohort: u64,
     /// Of the cohort, offered to the stream and accepted.
     pub streamed: u64,
@@ -29,6 +39,13 @@ pub struct Traffic {
 }
 
 impl Traffic {
+    /// The ticks of which [`Traffic::in_cohort`] are in the cohort.
+    #[must_use]
+    pub fn completed(&self) -> u64 {
+        self.completed
+            .unwrap_or_else(|| self.stored.max(self.in_cohort))
+    }
+
     /// Malformed entries of any reason.
     #[must_use]
     pub fn rejected(&self) -> u64 {
@@ -52,6 +69,8 @@ pub struct Receiving {
     pub recent: Traffic,
     /// The share of ticks for the stream in percent; 0 if the stream is off.
     pub share_percent: f64,
+    /// The shares that were in force in the period.
+    pub shares: SharesInForce,
 }
 
 /// How far a consumer of the stream is behind.
@@ -93,12 +112,14 @@ pub struct Ledger {
 pub struct Backlog {
     /// How many there are.
     pub pending: u64,
-    /// The fewest there were at any time of the last minute: those that nobody works on.
+    /// The fewest there were at any time of the last minute, or since the start: those that nobody works on.
     pub pending_min: u64,
+    /// How long they have been looked at, at most a minute; `None` if no process runs that would drain them.
+    pub observed_ms: Option<i64>,
 }
 
 /// The files of the archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
     /// How long ago the last one was written; `None` if that is not known.
     pub newest_age_ms: Option<i64>,
@@ -110,6 +131,10 @@ pub struct Files {
     pub every_ms: i64,
     /// Ticks that went to the stream in the last minutes.
     pub streamed: u64,
+    /// What is wrong with their folder, if that is known.
+    pub problem: Option<String>,
+    /// Since when the consumer that writes them has been down, as an age; `None` if it is up.
+    pub down_ms: Option<i64>,
 }
 
 /// What a statement on the archive returned.
@@ -132,6 +157,17 @@ pub struct BackupAge {
     pub count: u64,
     /// The age of the newest one.
     pub newest_ms: Option<i64>,
+}
+
+/// What a try of a write showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WriteProbe {
+    /// Writes work, and what shows it.
+    Works(String),
+    /// Writes work, but health checks fail, since consumers are down: which.
+    ConsumersDown(String),
+    /// Writes do not work, and why.
+    Failed(String),
 }
 
 /// The live feed.

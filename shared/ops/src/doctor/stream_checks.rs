@@ -1,12 +1,11 @@
-//! The stream: what goes in, who reads it, and whether the counters reconcile.
+//! The stream: who reads it, and whether the counters reconcile.
 
 use domain::count_of;
 
-use super::check_line::{CheckLine, Deployment, Seen, percent};
-use super::observations::{Backlog, ConsumerLag, Ledger, Receiving};
+use super::check_line::{CheckLine, Deployment, Observed};
+use super::observations::{Backlog, ConsumerLag, Ledger};
 use crate::text::duration;
 
-const STREAM: &str = "stream";
 const LAG: &str = "lag";
 const LEDGER: &str = "ledger";
 const OUTBOX: &str = "outbox";
@@ -20,64 +19,12 @@ const LAG_WARNING_MS: i64 = 60_000;
 /// What a stopped tickstream needs.
 pub(super) const START: &str = "start it: `tickstream --data-dir $DIR`";
 
-/// The share of the ticks that were offered that the stream must have counted itself. The two are not read at the
-/// same moment.
-const COUNTED_PERCENT_MIN: f64 = 95.0;
-
-/// Whether the ticks of the cohort go to the stream.
-#[must_use]
-pub fn receiving(place: &Deployment, seen: &Seen<Receiving>) -> CheckLine {
-    CheckLine::of(STREAM, seen, |it| {
-        let (recent, share) = (&it.recent, it.share_percent);
-        let period = duration(
-            i64::try_from(recent.seconds)
-                .unwrap_or(i64::MAX)
-                .saturating_mul(1_000),
-        );
-        if recent.received == 0 {
-            let advice = place.advice(
-                "ask the provider whether it sends, and to which address; `tickctl load --to $URL --rate 10 --seconds 5` \
-                 sends generated ticks",
-                START,
-                "ask the provider whether it sends to the webhook, whose address `PROJECT=$PROJECT just status` shows: \
-                 docs/runbooks/webhook-silent.md",
-            );
-            let evidence = format!("nothing arrived in {period} (share {share} %)");
-            return CheckLine::warning(STREAM, evidence, advice);
-        }
-        let evidence = format!(
-            "in {period}: {} stored, {} of them in the cohort (share {share} %), {} streamed, {} counted by the stream",
-            recent.stored, recent.in_cohort, recent.streamed, recent.stream_records
-        );
-        let back = place.advice(
-            "`tickctl server rollout --to $URL --use-kinesis false --why REASON` turns the stream off; the cause is in \
-             the log",
-            START,
-            "`PROJECT=$PROJECT just rollback --why REASON` turns the stream off; then docs/runbooks/stream-silent.md",
-        );
-        let counted = percent(recent.stream_records, recent.streamed);
-        if recent.in_cohort == 0 {
-            CheckLine::ok(STREAM, evidence)
-        } else if recent.streamed == 0 || recent.stream_records == 0 {
-            CheckLine::failed(STREAM, evidence, back)
-        } else if recent.streamed < recent.in_cohort || counted < COUNTED_PERCENT_MIN {
-            let missing = recent.in_cohort.saturating_sub(recent.streamed);
-            let evidence = format!("{evidence}; {missing} not in the stream yet");
-            let advice = place.advice(
-                "look again in a minute: the outbox offers them again every 10 s",
-                START,
-                "`tickctl requeue --aws --project $PROJECT` counts what was given up: docs/runbooks/redrive-age.md",
-            );
-            CheckLine::warning(STREAM, evidence, advice)
-        } else {
-            CheckLine::ok(STREAM, evidence)
-        }
-    })
-}
+/// After this time, what is in the outbox has been offered again more than once.
+const DRAINED_WITHIN_MS: i64 = 30_000;
 
 /// How far the readers of the stream are behind.
 #[must_use]
-pub fn lag(place: &Deployment, seen: &Seen<Vec<ConsumerLag>>) -> CheckLine {
+pub fn lag(place: &Deployment, seen: &Observed<Vec<ConsumerLag>>) -> CheckLine {
     CheckLine::of(LAG, seen, |consumers| {
         let texts: Vec<String> = consumers.iter().map(lag_text).collect();
         let evidence = texts.join("; ");
@@ -118,7 +65,7 @@ fn lag_text(it: &ConsumerLag) -> String {
 
 /// Whether every entry is accounted for.
 #[must_use]
-pub fn ledger(place: &Deployment, seen: &Seen<Ledger>) -> CheckLine {
+pub fn ledger(place: &Deployment, seen: &Observed<Ledger>) -> CheckLine {
     CheckLine::of(LEDGER, seen, |it| {
         let evidence = format!(
             "received {} = stored {} + duplicate {} + rejected {} + ignored {}, difference {}",
@@ -140,20 +87,30 @@ pub fn ledger(place: &Deployment, seen: &Seen<Ledger>) -> CheckLine {
 
 /// Whether what is stored is also offered to the stream.
 #[must_use]
-pub fn outbox(place: &Deployment, seen: &Seen<Backlog>) -> CheckLine {
+pub fn outbox(place: &Deployment, seen: &Observed<Backlog>) -> CheckLine {
     CheckLine::of(OUTBOX, seen, |it| {
-        let evidence = format!(
-            "{} of unfinished deliveries, at least {} all the last minute",
-            count_of(it.pending, "tick"),
-            it.pending_min
-        );
+        let pending = count_of(it.pending, "tick");
+        let evidence = match it.observed_ms {
+            Some(ms) => format!(
+                "{pending} of unfinished deliveries, at least {} at any time of the last {}",
+                it.pending_min,
+                duration(ms)
+            ),
+            None => format!("{pending} of unfinished deliveries, which no process drains"),
+        };
         if it.pending_min == 0 {
             return CheckLine::ok(OUTBOX, evidence);
         }
-        let advice = place.own_advice(
-            "the outbox is drained every 10 s, so see the log for why it is not",
-            START,
-        );
+        let advice = match it.observed_ms {
+            Some(ms) if ms < DRAINED_WITHIN_MS => place.own_advice(
+                "look again in a minute: the outbox is drained every 10 s",
+                START,
+            ),
+            Some(_) | None => place.own_advice(
+                "the outbox is drained every 10 s, so see the log for why it is not",
+                START,
+            ),
+        };
         CheckLine::warning(OUTBOX, evidence, advice)
     })
 }
@@ -161,79 +118,8 @@ pub fn outbox(place: &Deployment, seen: &Seen<Backlog>) -> CheckLine {
 #[cfg(test)]
 mod tests {
     use super::super::check_line::CheckState::{Failed, Ok as Fine, Warning};
-    use super::super::observations::Traffic;
     use super::super::tests::{aws, check, process};
     use super::*;
-
-    #[test]
-    fn a_stream_that_does_not_receive_the_cohort_is_found() {
-        let line = |in_cohort, streamed, stream_records| {
-            let recent = Traffic {
-                seconds: 300,
-                received: 1_000,
-                stored: 1_000,
-                in_cohort,
-                streamed,
-                stream_records,
-                ..Traffic::default()
-            };
-            let share_percent = 10.0;
-            receiving(
-                &process(),
-                &Ok(Receiving {
-                    recent,
-                    share_percent,
-                }),
-            )
-        };
-        check(
-            &line(100, 100, 100),
-            Fine,
-            "100 of them in the cohort (share 10 %)",
-            "",
-        );
-        check(&line(100, 100, 96), Fine, "96 counted", "");
-        check(&line(0, 0, 0), Fine, "0 of them in the cohort", "");
-        check(
-            &line(100, 99, 99),
-            Warning,
-            "1 not in the stream",
-            "look again",
-        );
-        check(&line(100, 100, 90), Warning, "90 counted", "look again");
-        check(
-            &line(100, 0, 0),
-            Failed,
-            "0 streamed",
-            "--use-kinesis false",
-        );
-        check(
-            &line(100, 100, 0),
-            Failed,
-            "0 counted",
-            "--use-kinesis false",
-        );
-    }
-
-    #[test]
-    fn silence_is_not_taken_for_health() {
-        let receiving = receiving(
-            &aws(),
-            &Ok(Receiving {
-                recent: Traffic {
-                    seconds: 300,
-                    ..Traffic::default()
-                },
-                share_percent: 100.0,
-            }),
-        );
-        check(
-            &receiving,
-            Warning,
-            "nothing arrived in 5 min",
-            "webhook-silent",
-        );
-    }
 
     #[test]
     fn a_reader_that_stands_still_or_omits_ticks_is_found() {
@@ -296,14 +182,28 @@ mod tests {
 
     #[test]
     fn an_outbox_that_is_not_drained_is_found() {
-        let line = |pending, pending_min| {
+        let line = |pending, pending_min, observed_ms| {
             let backlog = Backlog {
                 pending,
                 pending_min,
+                observed_ms,
             };
             outbox(&process(), &Ok(backlog))
         };
-        check(&line(50, 0), Fine, "50 ticks", "");
-        check(&line(50, 3), Warning, "at least 3", "see the log");
+        check(&line(50, 0, Some(60_000)), Fine, "50 ticks", "");
+        check(
+            &line(50, 3, Some(60_000)),
+            Warning,
+            "at least 3 at any time of the last 60 s",
+            "see the log",
+        );
+        // A second after the start, nobody has seen a minute.
+        check(
+            &line(50, 3, Some(1_000)),
+            Warning,
+            "of the last 1 s",
+            "look again",
+        );
+        check(&line(50, 50, None), Warning, "no process drains", "log");
     }
 }

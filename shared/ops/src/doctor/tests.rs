@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use domain::RolloutKey;
+
 use super::check_line::{CheckLine, CheckState, Deployment};
 use super::observations::{
     Backlog, BackupAge, Broadcasts, Clocks, ConsumerLag, Disk, Files, Ledger, Quarantined, Queues,
-    Receiving, SqlAnswer, Throttles, Traffic, TrafficPeriods, Versions,
+    Receiving, SqlAnswer, Throttles, Traffic, TrafficPeriods, Versions, WriteProbe,
 };
+use super::shares_in_force::{PastShare, SharesInForce};
 use crate::ports::AlarmStates;
 
 /// Asserts the state of a line, and that its evidence and its advice contain some text; without advice, that it
@@ -19,6 +22,16 @@ pub(super) fn check(line: &CheckLine, state: CheckState, evidence: &str, advice:
         Some(given) => assert!(!advice.is_empty() && given.contains(advice), "{line:?}"),
         None => assert!(advice.is_empty(), "{line:?}"),
     }
+}
+
+/// A share by the ids of ticks that was in force for long.
+pub(super) fn shares(percent: f64) -> SharesInForce {
+    let present = PastShare {
+        from_ms: i64::MIN,
+        percent,
+        key: Some(RolloutKey::Tick),
+    };
+    SharesInForce::since(0, present, [], None)
 }
 
 /// A process on this machine.
@@ -55,6 +68,7 @@ fn lines_with_advice(place: &Deployment) -> Vec<CheckLine> {
         let seen = Ok(Receiving {
             recent,
             share_percent,
+            shares: shares(share_percent),
         });
         super::receiving(place, &seen)
     };
@@ -64,6 +78,12 @@ fn lines_with_advice(place: &Deployment) -> Vec<CheckLine> {
         waiting_ms: Some(3_600_000),
         streamed: 9,
         every_ms: 0,
+        problem: None,
+        down_ms: None,
+    };
+    let no_folder = Files {
+        problem: Some("it is gone".to_owned()),
+        ..files.clone()
     };
     let answer = SqlAnswer {
         engine: "local",
@@ -102,8 +122,10 @@ fn lines_with_advice(place: &Deployment) -> Vec<CheckLine> {
         receiving(9, 0),
         receiving(9, 8),
         super::files(place, &Ok(files)),
+        super::files(place, &Ok(no_folder)),
         super::errors(place, &Ok(errors)),
-        super::writes(place, &Ok(Err("no".to_owned()))),
+        super::writes(place, &Ok(WriteProbe::Failed("no".to_owned()))),
+        super::writes(place, &Ok(WriteProbe::ConsumersDown("no".to_owned()))),
         super::broadcasts(place, &Ok(broadcasts)),
         super::sql(place, &Ok(Ok(answer))),
         super::sql(place, &Ok(Err("no".to_owned()))),
@@ -142,6 +164,7 @@ fn lines_with_advice(place: &Deployment) -> Vec<CheckLine> {
     let backlog = Backlog {
         pending: 1,
         pending_min: 1,
+        observed_ms: Some(60_000),
     };
     let quarantined = Quarantined {
         unprocessable: 1,

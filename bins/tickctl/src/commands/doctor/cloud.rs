@@ -1,6 +1,6 @@
 //! The checks of a project on AWS.
 
-use ops::doctor::{self, CheckLine, CloudObservations, Deployment, Quarantined, Unseen};
+use ops::doctor::{self, CheckLine, CloudObservations, Deployment, Quarantined, Unobserved};
 
 use super::DoctorArgs;
 use crate::observe::cloud_view::{self, CloudView};
@@ -21,7 +21,7 @@ pub(super) async fn look(
     let certificate = async {
         match &args.webhook {
             Some(webhook) => tls_probe::probe(webhook, (process.now_ms)()).await,
-            None => Err(Unseen {
+            None => Err(Unobserved {
                 why: "the address of the webhook is not known".to_owned(),
                 advice: cloud_view::webhook_advice(&args.project.name),
             }),
@@ -29,10 +29,7 @@ pub(super) async fn look(
     };
     let (view, sql, certificate) = tokio::join!(
         cloud_view::observe(&clients, args.webhook.as_ref(), process.now_ms),
-        sql_probe::probe(
-            SqlPlace::Athena(&args.project.name),
-            args.ticksql.as_deref()
-        ),
+        sql_probe::probe(SqlPlace::Athena(&args.project.name), args.sql()),
         certificate,
     );
     let cost = view.cost(args.budget, f64::from(args.tokens));

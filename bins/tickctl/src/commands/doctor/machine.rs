@@ -1,15 +1,14 @@
 //! The checks of a tickstream on this machine, or at an address.
 
-use std::path::Path;
 use std::time::Instant;
 
 use hyper::Uri;
-use ops::doctor::{self, CheckLine, Seen, Unseen};
+use ops::doctor::{self, CheckLine, Observed, Unobserved, WriteProbe};
 use store::StorageError;
 
 use crate::client::PostError;
 use crate::data_access::{DataAccess, DataOptions};
-use crate::observe::sql_probe::{self, SqlPlace};
+use crate::observe::sql_probe::{self, SqlPlace, SqlProgram};
 use crate::observe::{self, MachineView, tls_probe};
 use crate::process::{BadInput, ProcessContext};
 
@@ -19,7 +18,7 @@ use crate::process::{BadInput, ProcessContext};
 /// If there is neither a process nor a store that can be looked at.
 pub(super) async fn look(
     options: &DataOptions,
-    ticksql: Option<&Path>,
+    ticksql: SqlProgram<'_>,
     process: &ProcessContext,
 ) -> anyhow::Result<Vec<CheckLine>> {
     look_at(options, ticksql, process).await.or_else(unanswered)
@@ -33,12 +32,15 @@ fn unanswered(error: anyhow::Error) -> anyhow::Result<Vec<CheckLine>> {
     let fails = error.chain().any(|cause| {
         cause.is::<StorageError>() || matches!(cause.downcast_ref(), Some(PostError::Timeout(_)))
     });
-    Ok(vec![doctor::process_unseen(fails, &format!("{error:#}"))])
+    Ok(vec![doctor::process_unobserved(
+        fails,
+        &format!("{error:#}"),
+    )])
 }
 
 async fn look_at(
     options: &DataOptions,
-    ticksql: Option<&Path>,
+    ticksql: SqlProgram<'_>,
     process: &ProcessContext,
 ) -> anyhow::Result<Vec<CheckLine>> {
     let access = options.open().await?;
@@ -58,7 +60,7 @@ async fn look_at(
     let (view, writes) = view?;
     let sql = match &view.data_dir {
         Some(data_dir) => sql_probe::probe(SqlPlace::Local(data_dir), ticksql).await,
-        None => Err(Unseen {
+        None => Err(Unobserved {
             why: "the archive is on the server's machine".to_owned(),
             advice: "run tickctl doctor there, with --data-dir".to_owned(),
         }),
@@ -72,26 +74,30 @@ async fn look_at(
 async fn certificate(
     address: Option<Uri>,
     process: &ProcessContext,
-) -> Option<Seen<doctor::Certificate>> {
+) -> Option<Observed<doctor::Certificate>> {
     Some(tls_probe::probe(&address?, (process.now_ms)()).await)
 }
 
-async fn writes(access: &DataAccess) -> Seen<Result<String, String>> {
+async fn writes(access: &DataAccess) -> Observed<WriteProbe> {
     match access {
-        DataAccess::Server(server) => observe::probe_write(server).await.map_err(|error| Unseen {
-            why: error.to_string(),
-            advice: format!(
-                "see whether the process answers at all: `curl -s {}/healthz`",
-                server.base()
-            ),
-        }),
+        DataAccess::Server(server) => {
+            observe::probe_write(server)
+                .await
+                .map_err(|error| Unobserved {
+                    why: error.to_string(),
+                    advice: format!(
+                        "see whether the process answers at all: `curl -s {}/healthz`",
+                        server.base()
+                    ),
+                })
+        }
         DataAccess::Store(opened) => {
             let asked = Instant::now();
             let written = opened.store.committed_ledger().await;
             let took_ms = asked.elapsed().as_millis();
             Ok(match written {
-                Ok(_) => Ok(format!("the store committed in {took_ms} ms")),
-                Err(error) => Err(error.to_string()),
+                Ok(_) => WriteProbe::Works(format!("the store committed in {took_ms} ms")),
+                Err(error) => WriteProbe::Failed(error.to_string()),
             })
         }
     }
@@ -99,9 +105,9 @@ async fn writes(access: &DataAccess) -> Seen<Result<String, String>> {
 
 fn lines(
     view: &MachineView,
-    writes: &Seen<Result<String, String>>,
-    sql: &Seen<Result<doctor::SqlAnswer, String>>,
-    certificate: Option<&Seen<doctor::Certificate>>,
+    writes: &Observed<WriteProbe>,
+    sql: &Observed<Result<doctor::SqlAnswer, String>>,
+    certificate: Option<&Observed<doctor::Certificate>>,
 ) -> Vec<CheckLine> {
     let place = view.place();
     let running = view.process.as_ref();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ops::doctor::{self, CloudObservations, Deployment, Seen, Traffic};
+use ops::doctor::{self, CloudObservations, Deployment, Observed, Traffic};
 
 use super::screen::{evidence, row, share_seen};
 use crate::commands::rollout::text::{alarms_text, change_text, flag_text};
@@ -15,7 +15,7 @@ const CHANGES_SHOWN: usize = 5;
 pub(super) fn text(
     project: &str,
     view: &CloudView,
-    reasons: Option<Seen<BTreeMap<String, u64>>>,
+    reasons: Option<Observed<BTreeMap<String, u64>>>,
 ) -> String {
     let place = Deployment::Aws {
         project: project.to_owned(),
@@ -72,7 +72,7 @@ fn rate(recent: &Traffic) -> String {
 #[cfg(test)]
 mod tests {
     use domain::Percentage;
-    use ops::doctor::Unseen;
+    use ops::doctor::Unobserved;
     use ops::flag_record::{FlagChange, FlagContent, FlagValue, FlagVersion};
     use ops::ports::AlarmStates;
     use ops::project_series::{MINUTE_MS, ProjectMetric, ProjectSeries};
@@ -115,7 +115,7 @@ mod tests {
                 ..AlarmStates::default()
             }),
             observations: Ok(CloudObservations::new(series, NOW_MS)),
-            webhook: Err(Unseen {
+            webhook: Err(Unobserved {
                 why: "no address".to_owned(),
                 advice: "--webhook".to_owned(),
             }),

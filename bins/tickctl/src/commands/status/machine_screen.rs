@@ -1,7 +1,7 @@
 //! The screen of a tickstream on this machine, or at an address.
 
 use app::time_text::time_text;
-use ops::doctor::{self, Seen};
+use ops::doctor::{self, Observed};
 
 use super::screen::{evidence, row, share_seen};
 use crate::observe::{MachineView, PastChange, RolloutView};
@@ -45,6 +45,10 @@ pub(super) fn text(view: &MachineView) -> String {
             }),
         ),
     ];
+    rows.push(row(
+        "disk",
+        evidence(&view.disk, doctor::disk(&place, &view.disk)),
+    ));
     if let Ok(RolloutView { history, .. }) = &view.rollout {
         rows.extend(history.iter().take(CHANGES_SHOWN).map(change));
     }
@@ -58,7 +62,7 @@ fn share(use_kinesis: bool, percentage: f64) -> String {
     }
 }
 
-fn rate(seen: &Seen<f64>) -> Seen<String> {
+fn rate(seen: &Observed<f64>) -> Observed<String> {
     let text = seen.as_ref().map(|rate| format!("{rate:.1} ticks/s"));
     text.map_err(Clone::clone)
 }
@@ -78,13 +82,15 @@ fn change(past: &PastChange) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use ops::doctor::{ConsumerLag, Ledger, Quarantined, Traffic, TrafficPeriods, Unseen};
+    use ops::doctor::{
+        ConsumerLag, Disk, Ledger, Quarantined, Traffic, TrafficPeriods, Unobserved,
+    };
 
     use super::*;
     use crate::observe::RunningProcess;
 
-    fn unseen<T>() -> Seen<T> {
-        Err(Unseen {
+    fn unobserved<T>() -> Observed<T> {
+        Err(Unobserved {
             why: "no process runs".to_owned(),
             advice: "start it".to_owned(),
         })
@@ -93,20 +99,21 @@ mod tests {
     fn view() -> MachineView {
         MachineView {
             process: None,
+            at_ms: 0,
             data_dir: None,
-            rollout: unseen(),
-            traffic: unseen(),
-            ticks_per_second: unseen(),
-            lag: unseen(),
-            ledger: unseen(),
-            backlog: unseen(),
-            files: unseen(),
-            broadcasts: unseen(),
-            quarantined: unseen(),
-            clocks: unseen(),
-            disk: unseen(),
-            versions: unseen(),
-            backups: unseen(),
+            rollout: unobserved(),
+            traffic: unobserved(),
+            ticks_per_second: unobserved(),
+            lag: unobserved(),
+            ledger: unobserved(),
+            backlog: unobserved(),
+            files: unobserved(),
+            broadcasts: unobserved(),
+            quarantined: unobserved(),
+            clocks: unobserved(),
+            disk: unobserved(),
+            versions: unobserved(),
+            backups: unobserved(),
         }
     }
 
@@ -127,12 +134,14 @@ mod tests {
             rollout: Ok(RolloutView {
                 use_kinesis: true,
                 percentage: 10.0,
+                key: None,
                 history: vec![PastChange {
                     at_ms: 1_772_878_440_000,
                     who: "ann".to_owned(),
                     why: "second\x1b[2J\nstage".to_owned(),
                     use_kinesis: true,
                     percentage: 10.0,
+                    key: None,
                 }],
             }),
             traffic: Ok(TrafficPeriods {
@@ -149,6 +158,11 @@ mod tests {
                 set_aside: 0,
             }]),
             ledger: Ok(Ledger::default()),
+            disk: Ok(Disk {
+                free_bytes: 9_000_000,
+                min_free_bytes: Some(20_000_000),
+                store_bytes: 67_000_000,
+            }),
             quarantined: Ok(Quarantined {
                 total: Some(9),
                 recent: BTreeMap::from([("invalid_price".to_owned(), 2)]),
@@ -163,12 +177,13 @@ mod tests {
             "rate      3.2 ticks/s",
             "lag       archive 4 records behind (3 s)",
             "malformed lately 2 invalid_price; 9 kept",
+            "disk      9 MB free, the store takes 67 MB, ticks are refused below 20 MB, and so they are now",
             "change    2026-03-07T10:14:00Z  10 %  ann: second",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
         assert!(!text.contains('\x1b'), "{text}");
-        assert_eq!(text.lines().count(), 7, "{text}");
+        assert_eq!(text.lines().count(), 8, "{text}");
     }
 
     #[test]
