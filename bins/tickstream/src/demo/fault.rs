@@ -100,9 +100,12 @@ impl Fault {
     #[cfg(test)]
     pub(super) fn found_within_ms(self) -> i64 {
         match self {
-            Self::WrongDecimals | Self::InvertedPair | Self::Jump | Self::Divergence => 1_000,
+            Self::WrongDecimals
+            | Self::InvertedPair
+            | Self::Jump
+            | Self::Divergence
+            | Self::Silence => 1_000,
             Self::Spike => SPIKE_MS + 1_000,
-            Self::Silence => SILENCE_MS,
             Self::StuckFeed => STUCK_MS,
             Self::Volatility => VOLATILITY_MS,
             Self::LevelShift => LEVEL_SHIFT_MS + 20_000,
