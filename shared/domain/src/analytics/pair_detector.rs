@@ -30,9 +30,10 @@ const DELAY_SPAN_TICKS: f32 = 256.0;
 /// A shorter silence that lasts may be a pause of our own, of the network or of this process.
 const LASTING_MIN_MS: i64 = 5_000;
 
-/// While ticks of other feeds arrive steadily, this process does not pause. Then a silence is judged from the longest delay
-/// that a tick of the feed had lately on, and at least from this length on: the network may resend what was lost.
+/// While ticks of other feeds arrive steadily, this process does not pause. Then a silence is judged from twice the longest
+/// delay that a tick of the feed had lately on, and at least from this length on: the network may resend what was lost.
 const LASTING_AMONG_OTHERS_MIN_MS: i64 = 500;
+const LONGEST_DELAYS_ALLOWED: i64 = 2;
 
 /// The detectors of a pair: about 4 KB in memory for each series, 2.6 KB stored.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -189,7 +190,8 @@ impl VenueSeries {
             let from_ms = since_ms.max(self.newest_ms).saturating_add(delay_ms);
             watched.now_ms.saturating_sub(from_ms)
         };
-        let beyond_usual_ms = self.longest_delay.get_ms().saturating_sub(delay_ms);
+        let longest_ms = LONGEST_DELAYS_ALLOWED.saturating_mul(self.longest_delay.get_ms());
+        let beyond_usual_ms = longest_ms.saturating_sub(delay_ms);
         let among_others_min_ms =
             beyond_usual_ms.clamp(LASTING_AMONG_OTHERS_MIN_MS, LASTING_MIN_MS);
         let judged_ms = match silent_ms(watched.since_ms) {
