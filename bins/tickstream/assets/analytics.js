@@ -92,6 +92,7 @@ export class AnomalyList {
   #known = new Map();
   /** Until when each pair is muted, epoch milliseconds. */
   #muted = new Map();
+  #mutedPairs = [];
   #pair = null;
 
   constructor(list, here, { name, onPick, onMark, onMute }) {
@@ -123,6 +124,7 @@ export class AnomalyList {
 
   /** The muted pairs, as the server has them. */
   mute(pairs) {
+    this.#mutedPairs = pairs;
     this.#muted = new Map(pairs.map(({ token, quote, until }) => [`${token}/${quote}`, until ?? Infinity]));
     this.#show();
   }
@@ -148,18 +150,25 @@ export class AnomalyList {
   #show() {
     const onlyHere = this.#here.checked && this.#pair;
     const all = onlyHere ? this.#of(this.#pair) : [...this.#known.values()];
-    // The market that is looked at is shown, so that its mute can be ended.
     const rows = all.filter((row) => onlyHere || !this.#isMuted(row));
-    if (!rows.length) {
-      const hidden = all.length ? ` ${compact(all.length)} of muted markets are hidden: select the market to see them.` : "";
-      this.#list.replaceChildren(element("li", { class: "none" }, `None so far. Prices that depart from their past appear here and on the chart.${hidden}`));
-      return;
-    }
+    const items = rows.slice(0, ANOMALIES_SHOWN_MAX).map((row) => this.#item(row));
+    if (!items.length) items.push(element("li", { class: "none" }, "None so far. Prices that depart from their past appear here and on the chart."));
     const focused = this.#list.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-    this.#list.replaceChildren(...rows.slice(0, ANOMALIES_SHOWN_MAX).map((row) => this.#item(row)));
-    const again = [...this.#list.querySelectorAll("button.pick")].find((button) => button.dataset.key === focused);
-    onlyOneStop(this.#list, again ?? this.#list.querySelector("button.pick"));
+    this.#list.replaceChildren(...this.#mutes(), ...items);
+    const again = [...this.#list.querySelectorAll("button")].find((button) => button.dataset.key === focused);
+    onlyOneStop(this.#list, again ?? this.#list.querySelector("button"));
     again?.focus({ preventScroll: true });
+  }
+
+  /** A line for each muted market: its anomalies are hidden, so it could not be found again. */
+  #mutes() {
+    const muted = this.#mutedPairs.filter((pair) => this.#isMuted(pair));
+    return muted.map((pair) => {
+      const name = this.#name(pair.token, pair.quote);
+      const end = element("button", { type: "button", class: "mark", title: `Muted by ${pair.who}`, data: { key: `mute of ${pair.token}/${pair.quote}` } }, "Unmute");
+      end.addEventListener("click", () => void this.#onMute(pair, false));
+      return element("li", { class: "muted-market" }, `Anomalies of ${name} are hidden.`, element("span", { class: "marks" }, end));
+    });
   }
 
   #item(row) {
@@ -177,10 +186,10 @@ export class AnomalyList {
     );
     button.addEventListener("click", () => this.#onPick(row));
     const isFalse = Boolean(row.false_alarm);
-    const mark = element("button", { type: "button", class: "mark", "aria-pressed": String(isFalse), title: isFalse ? `Marked by ${row.false_alarm.who}` : "Marks it as a false alarm" }, "False alarm");
+    const mark = element("button", { type: "button", class: "mark", "aria-pressed": String(isFalse), data: { key: `${keyOf(row)} mark` }, title: isFalse ? `Marked by ${row.false_alarm.who}` : "Marks it as a false alarm" }, "False alarm");
     mark.addEventListener("click", () => void this.#onMark(row, !isFalse));
     const isMuted = this.#isMuted(row);
-    const mute = element("button", { type: "button", class: "mark", "aria-pressed": String(isMuted), title: `Hides the anomalies of ${name}` }, isMuted ? "Muted" : "Mute");
+    const mute = element("button", { type: "button", class: "mark", "aria-pressed": String(isMuted), data: { key: `${keyOf(row)} mute` }, title: `Hides the anomalies of ${name}` }, isMuted ? "Muted" : "Mute");
     mute.addEventListener("click", () => void this.#onMute(row, !isMuted));
     return element("li", { class: isFalse || isMuted ? "quiet" : "" }, button, element("span", { class: "marks" }, mark, mute));
   }

@@ -101,6 +101,12 @@ impl Analyser {
         self.last.is_some()
     }
 
+    /// Whether anomalies were found that are not committed yet.
+    #[must_use]
+    pub fn has_anomalies(&self) -> bool {
+        !self.step.anomalies.is_empty()
+    }
+
     /// How many pair states the next commit stores, about 12 KB each for busy pairs.
     #[must_use]
     pub fn dirty_pairs(&self) -> u32 {
@@ -143,8 +149,14 @@ impl Analyser {
         Ok(())
     }
 
-    /// Judges the silence of the pairs in memory, at most once a second. To be called about as often while the shard has
-    /// no more records: feeds that are only behind are not silent.
+    /// Notes that ticks of any feed, of this shard or another one, have just arrived in the stream. While they do so steadily,
+    /// a feed that falls silent is reported within a second.
+    pub fn add_arrival(&mut self, now_ms: i64) {
+        self.watch.add_arrival(now_ms);
+    }
+
+    /// Judges the silence of the pairs in memory, at most some times a second. To be called about as often while the shard
+    /// has no more records: feeds that are only behind are not silent.
     pub fn find_silences(&mut self, now_ms: i64) {
         self.watch.add(now_ms);
         let (Some(watched), Some(last)) = (self.watch.due(), self.last.or(self.committed)) else {

@@ -2,6 +2,9 @@
 //!
 //! Sizes are multiples of the largest that the series itself showed in the day before, or in the 1,000 ticks before if they
 //! took longer. At 2, a fault is larger than anything on a chart of that time; at 4, a person would call it obvious.
+//!
+//! Moves within a second are one move: an order that takes several prices makes a trade at each within milliseconds, and on a
+//! chart, a second is a single point.
 
 use domain::detection::AnomalyKind;
 
@@ -11,6 +14,9 @@ use crate::venues;
 
 const DAY_MS: i64 = 86_400_000;
 const HISTORY_TICKS_MIN: usize = 1_000;
+
+/// Moves within this time are one.
+const MOVE_MS: i64 = 1_000;
 
 /// How many ticks a level shift, a drift and a time of volatility last.
 const SHIFT_TICKS: usize = 5;
@@ -212,11 +218,15 @@ fn history(ticks: &[Tick], at: usize) -> &[Tick] {
     &ticks[start.min(at.saturating_sub(HISTORY_TICKS_MIN))..at]
 }
 
+/// The largest move within so many ticks, or within a second if that has more of them.
 fn largest_move(history: &[Tick], ticks: usize) -> f64 {
-    let moves = history
-        .iter()
-        .zip(history.iter().skip(ticks))
-        .map(|(from, to)| (to.price / from.price).ln().abs());
+    let moves = history.iter().enumerate().map(|(at, from)| {
+        let size = |to: &Tick| (to.price / from.price).ln().abs();
+        let later = history.iter().skip(at + ticks);
+        let within = later.clone().take_while(|to| to.ms - from.ms <= MOVE_MS);
+        let first = later.take(1);
+        first.chain(within).map(size).fold(0.0, f64::max)
+    });
     moves.fold(0.0, f64::max)
 }
 

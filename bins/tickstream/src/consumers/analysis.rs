@@ -18,7 +18,7 @@ use crate::supervisor::{Failure, Progress};
 const BATCH_RECORDS: usize = 2_000;
 
 /// How long it waits for more after waking up, so it does not run for each tick.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(20);
 
 /// How often the analysis commits while few pairs are busy.
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
@@ -29,6 +29,9 @@ const PAIRS_PER_STEP: u32 = 50;
 
 /// The longest time between commits.
 const COMMIT_WITHIN: Duration = Duration::from_secs(3);
+
+/// An anomaly makes the interval shorter by this factor. There are few of them, and people wait for them.
+const ANOMALIES_SOONER: u32 = 8;
 
 /// How often the silence of feeds is judged while nothing else happens.
 const SILENCES_EVERY: Duration = Duration::from_secs(1);
@@ -59,8 +62,13 @@ impl Analysis {
         let mut after = self.checkpoint()?;
         let mut analyser = self.analyser();
         let mut committed_at = Instant::now();
+        let mut arrived = self.stream.stream_records();
         loop {
             let read = self.analyse_batch(&mut analyser, &mut after).await?;
+            let arrived_before = std::mem::replace(&mut arrived, self.stream.stream_records());
+            if arrived > arrived_before {
+                analyser.add_arrival(self.isolation.clock.now_ms());
+            }
             let due = committed_at.elapsed() >= commit_every(&analyser) || stopping.is_cancelled();
             if due && analyser.is_dirty() {
                 committed_at = Instant::now();
@@ -73,9 +81,8 @@ impl Analysis {
             analyser.find_silences(self.isolation.clock.now_ms());
             if analyser.is_dirty() {
                 let until_due = commit_every(&analyser).saturating_sub(committed_at.elapsed());
-                stopping
-                    .run_until_cancelled(tokio::time::sleep(until_due))
-                    .await;
+                let wait = wait_for_commit(&mut commits, stopping);
+                tokio::time::timeout(until_due, wait).await.ok();
                 continue;
             }
             progress.made();
@@ -145,7 +152,12 @@ impl Analysis {
 /// When the next commit is due after the last one.
 fn commit_every(analyser: &Analyser) -> Duration {
     let steps = 1 + analyser.dirty_pairs() / PAIRS_PER_STEP;
-    (COMMIT_EVERY * steps).min(COMMIT_WITHIN)
+    let every = (COMMIT_EVERY * steps).min(COMMIT_WITHIN);
+    if analyser.has_anomalies() {
+        every / ANOMALIES_SOONER
+    } else {
+        every
+    }
 }
 
 /// Waits for the next commit, and a little longer for more of them.

@@ -101,8 +101,9 @@ impl Fault {
     pub(super) fn found_within_ms(self) -> i64 {
         match self {
             Self::WrongDecimals | Self::InvertedPair | Self::Jump | Self::Divergence => 1_000,
+            // The pace of the market changes by a factor of four within seconds, so a second without trades is not rare enough.
+            Self::Silence => 2_500,
             Self::Spike => SPIKE_MS + 1_000,
-            Self::Silence => SILENCE_MS,
             Self::StuckFeed => STUCK_MS,
             Self::Volatility => VOLATILITY_MS,
             Self::LevelShift => LEVEL_SHIFT_MS + 20_000,

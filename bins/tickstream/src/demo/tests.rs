@@ -248,7 +248,7 @@ fn anomalies(ticks: &[(&'static str, Tick)]) -> Vec<(i64, String, AnomalyKind)> 
         let new = || PairState::new(tick.token.clone(), tick.quote.clone());
         let state = states.entry(Pair::of(tick)).or_insert_with(new);
         let mut anomalies: Vec<Anomaly> = state.apply(tick, &config).anomaly.into_iter().collect();
-        watch.add(tick.ingested_at_ms);
+        watch.add_arrival(tick.ingested_at_ms);
         if let Some(watched) = watch.due() {
             let silences = states.values_mut().map(|it| it.silences(watched, &config));
             anomalies.extend(silences.flatten());

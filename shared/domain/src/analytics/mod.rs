@@ -30,6 +30,7 @@ mod candle_v2;
 mod config;
 mod interval;
 mod lateness;
+mod longest_delay;
 mod members;
 mod ohlcv;
 mod pair_detector;

@@ -6,6 +6,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use super::anomaly::Anomaly;
+use super::longest_delay::LongestDelay;
 use super::series_kind::SeriesKind;
 use super::watched::Watched;
 use crate::detection::{
@@ -28,6 +29,11 @@ const DELAY_SPAN_TICKS: f32 = 256.0;
 
 /// A shorter silence that lasts may be a pause of our own, of the network or of this process.
 const LASTING_MIN_MS: i64 = 5_000;
+
+/// While ticks of other feeds arrive steadily, this process does not pause. Then a silence is judged from twice the longest
+/// delay that a tick of the feed had lately on, and at least from this length on: the network may resend what was lost.
+const LASTING_AMONG_OTHERS_MIN_MS: i64 = 500;
+const LONGEST_DELAYS_ALLOWED: i64 = 2;
 
 /// The detectors of a pair: about 4 KB in memory for each series, 2.6 KB stored.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -56,6 +62,7 @@ struct VenueSeries {
     /// How long its ticks usually take to reach us, and how many there were.
     delay_ms: Mean,
     ticks: u32,
+    longest_delay: LongestDelay,
     detector: SeriesDetector,
 }
 
@@ -71,10 +78,11 @@ impl PairDetector {
     ) -> Option<Anomaly> {
         let at = self.position(tick, effective_ms)?;
         let series = self.series.get_mut(at)?;
-        series.add_delay(tick.ingested_at_ms.saturating_sub(effective_ms));
+        // A tick that comes after a newer one says nothing about when the next one will come.
         if effective_ms < series.newest_ms {
             return None;
         }
+        series.add_delay(tick.ingested_at_ms, effective_ms);
         series.newest_ms = effective_ms;
         series.newest = (tick.tick_id, tick.price);
         let assessed = series.detector.observe(effective_ms, price, config);
@@ -150,6 +158,7 @@ impl PairDetector {
             newest: (tick.tick_id, tick.price),
             delay_ms: Mean::default(),
             ticks: 0,
+            longest_delay: LongestDelay::default(),
             detector: SeriesDetector::default(),
         });
         self.venues_seen = self.venues_seen.wrapping_add(1);
@@ -162,10 +171,12 @@ impl VenueSeries {
         clippy::cast_precision_loss,
         reason = "a span of time, which need not be exact"
     )]
-    fn add_delay(&mut self, delay_ms: i64) {
+    fn add_delay(&mut self, received_ms: i64, effective_ms: i64) {
+        let delay_ms = received_ms.saturating_sub(effective_ms);
         self.ticks = self.ticks.saturating_add(1);
         let share = 1.0 / self.ticks as f32;
         self.delay_ms.add(delay_ms as f32, DELAY_SPAN_TICKS, share);
+        self.longest_delay.add(received_ms, delay_ms);
     }
 
     /// Judges the silence that lasts, without the time in which ticks may be on their way or nobody watched.
@@ -174,15 +185,27 @@ impl VenueSeries {
         reason = "a span of time; the cast saturates"
     )]
     fn silence(&mut self, watched: Watched, config: &DetectionConfig) -> Assessment {
-        let unwatched_ms = watched.since_ms.saturating_sub(self.newest_ms).max(0);
         let delay_ms = (DELAYS_ALLOWED * self.delay_ms.get()) as i64;
-        let silent_until_ms = watched
-            .now_ms
-            .saturating_sub(unwatched_ms.saturating_add(delay_ms));
-        if silent_until_ms.saturating_sub(self.newest_ms) < LASTING_MIN_MS {
-            return Assessment::NONE;
-        }
-        self.detector.silence(silent_until_ms, config)
+        let silent_ms = |since_ms: i64| {
+            let from_ms = since_ms.max(self.newest_ms).saturating_add(delay_ms);
+            watched.now_ms.saturating_sub(from_ms)
+        };
+        let longest_ms = LONGEST_DELAYS_ALLOWED.saturating_mul(self.longest_delay.get_ms());
+        let beyond_usual_ms = longest_ms.saturating_sub(delay_ms);
+        let among_others_min_ms =
+            beyond_usual_ms.clamp(LASTING_AMONG_OTHERS_MIN_MS, LASTING_MIN_MS);
+        let judged_ms = match silent_ms(watched.since_ms) {
+            lasting_ms if lasting_ms >= LASTING_MIN_MS => lasting_ms,
+            _ => {
+                let among_others_ms = silent_ms(watched.steady_since_ms);
+                if among_others_ms < among_others_min_ms {
+                    return Assessment::NONE;
+                }
+                among_others_ms
+            }
+        };
+        let until_ms = self.newest_ms.saturating_add(judged_ms);
+        self.detector.silence(until_ms, config)
     }
 }
 

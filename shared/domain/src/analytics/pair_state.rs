@@ -16,7 +16,7 @@ use crate::{Pair, Price, Tick, TickOrder, Token};
 
 /// The version of the stored state. It must change when the layout of anything in [`PairState`]
 /// changes: a state of another version is then replaced (see [`PairState::resumed`]), not misread.
-pub const STATE_VERSION: u8 = 5;
+pub const STATE_VERSION: u8 = 6;
 
 /// The state that the analysis keeps for a pair.
 #[derive(Debug, Clone, Serialize, Deserialize)]

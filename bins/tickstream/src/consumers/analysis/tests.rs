@@ -1,20 +1,20 @@
 //! The analysis with a store that fails for some ticks.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use app::analyse::{AnalysisFeed, AnalysisUpdate};
 use app::isolate::SettingAside;
 use app::ports::{
-    AnalysisCommit, AnalyticsStore, PortError, Quarantined, StoredState, TickStore as _,
-    TickStream as _,
+    AnalysisCommit, AnalyticsStore, PortError, Quarantined, StoredState, StreamRecord,
+    TickStore as _, TickStream as _,
 };
 use async_trait::async_trait;
 use domain::analytics::{AnalysisConfig, Anomaly, Candle};
 use domain::detection::AnomalyKind;
-use domain::{Pair, Price, Reason, Tick};
+use domain::{Pair, Price, Reason, Tick, cohort_bucket};
 use rust_decimal::Decimal;
-use store::EmbeddedConfig;
+use store::{EmbeddedConfig, SHARDS};
 use tempfile::TempDir;
 use testkit::ticks::{START_MS, in_cohort, tick, ticks};
 
@@ -109,6 +109,8 @@ struct Harness {
     fragile: Arc<Fragile>,
     published: Arc<Published>,
     clock_ms: Arc<AtomicI64>,
+    /// How often the clock was read: each turn of the analysis does.
+    clock_reads: Arc<AtomicU64>,
     shard: u8,
     supervisor: Supervisor,
     stopping: CancellationToken,
@@ -131,6 +133,7 @@ impl Harness {
             fragile: Arc::new(fragile),
             published: Arc::default(),
             clock_ms: Arc::new(AtomicI64::new(START_MS)),
+            clock_reads: Arc::default(),
             shard: u8::try_from(shard).unwrap(),
             supervisor: Supervisor::default(),
             stopping: CancellationToken::new(),
@@ -141,13 +144,17 @@ impl Harness {
 
     fn spawn(&self) {
         let clock_ms = Arc::clone(&self.clock_ms);
+        let reads = Arc::clone(&self.clock_reads);
         let analysis = Arc::new(Analysis {
             stream: self.store.clone(),
             isolation: Isolation {
                 shard: self.shard,
                 store: Arc::clone(&self.fragile) as _,
                 feed: Arc::clone(&self.published) as _,
-                clock: Arc::new(move || clock_ms.load(Ordering::Relaxed)),
+                clock: Arc::new(move || {
+                    reads.fetch_add(1, Ordering::Relaxed);
+                    clock_ms.load(Ordering::Relaxed)
+                }),
                 config: AnalysisConfig::default(),
             },
         });
@@ -215,6 +222,15 @@ async fn append(store: &EmbeddedStore, ticks: &[Tick]) {
     store.put(&in_cohort(ticks)).await.unwrap();
     let refs: Vec<&Tick> = ticks.iter().collect();
     store.append(&refs, None).await.unwrap();
+}
+
+/// A tick that is received when it happens, so long after the start.
+fn after_ms(ms: i64, tick: Tick) -> Tick {
+    Tick {
+        timestamp_ms: START_MS + ms,
+        ingested_at_ms: START_MS + ms,
+        ..tick
+    }
 }
 
 /// A tick of BTC with a price of its own, as late as the first ones.
@@ -289,11 +305,7 @@ async fn nothing_is_set_aside_while_everything_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_feed_is_found_by_the_clock() {
-    let each_second = |n: u32| Tick {
-        timestamp_ms: START_MS + i64::from(n) * 1_000,
-        ingested_at_ms: START_MS + i64::from(n) * 1_000,
-        ..tick("BTC", n)
-    };
+    let each_second = |n: u32| after_ms(i64::from(n) * 1_000, tick("BTC", n));
     let made: Vec<Tick> = (0..300).map(each_second).collect();
     let harness = Harness::start(&made).await;
     harness.analysed().await;
@@ -316,4 +328,58 @@ async fn a_dead_feed_is_found_by_the_clock() {
     let stored = harness.store.anomalies(None, 10).await.unwrap();
     assert_eq!(stored, [silence]);
     harness.end().await;
+}
+
+/// A token whose ticks are in another shard shows that this process goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_dies_while_another_shard_has_ticks_is_found_within_a_second() {
+    let ten_a_second = |n: u32| after_ms(i64::from(n) * 100, tick("BTC", n));
+    let made: Vec<Tick> = (0..1_000).map(ten_a_second).collect();
+    let harness = Harness::start(&made).await;
+    harness.analysed().await;
+    let shard_of = |token: &&str| cohort_bucket(token) % u16::from(SHARDS);
+    let mut others = ["ETH", "SOL", "ADA", "XRP"].into_iter();
+    let other = others.find(|it| shard_of(it) != u16::from(harness.shard));
+    let found = || harness.published.0.lock().unwrap().len();
+    let reads = || harness.clock_reads.load(Ordering::Relaxed);
+    for n in 999..1_010 {
+        let ms = i64::from(n) * 100;
+        harness.clock_ms.store(START_MS + ms, Ordering::Relaxed);
+        let elsewhere = after_ms(ms, tick(other.unwrap(), n));
+        append(&harness.store, &[elsewhere]).await;
+        // In the first of two turns, the tick may have come too late.
+        let before = reads();
+        harness.until(|| reads() >= before + 2).await;
+    }
+    harness.until(|| found() == 1).await;
+    let silence = harness.published.0.lock().unwrap()[0].clone();
+    assert_eq!(silence.detection.kind, AnomalyKind::Silence);
+    assert_eq!(silence.tick_id, made[999].tick_id);
+    let after_last_ms = silence.timestamp_ms - made[999].timestamp_ms;
+    assert!((500..=1_000).contains(&after_last_ms), "{after_last_ms}");
+    harness.end().await;
+}
+
+#[tokio::test]
+async fn an_anomaly_is_committed_sooner_than_other_results() {
+    let folder = TempDir::new().unwrap();
+    let store = EmbeddedStore::open(&EmbeddedConfig::new(folder.path().to_owned())).unwrap();
+    let feed = Arc::new(Published::default());
+    let mut analyser = Analyser::new(0, Arc::new(store), feed, AnalysisConfig::default());
+    let records = (0..301).map(|n| {
+        let jumped = if n == 300 {
+            priced(n, 9_000_000)
+        } else {
+            tick("BTC", n)
+        };
+        StreamRecord {
+            sequence: SequenceNumber::from(u64::from(n) + 1),
+            tick: after_ms(i64::from(n) * 1_000, jumped),
+        }
+    });
+    let records: Vec<StreamRecord> = records.collect();
+    analyser.fold(&records[..300]).await.unwrap();
+    let usual = commit_every(&analyser);
+    analyser.fold(&records[300..]).await.unwrap();
+    assert!(commit_every(&analyser) < usual);
 }

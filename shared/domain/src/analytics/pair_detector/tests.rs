@@ -167,10 +167,16 @@ fn of_too_many_series_one_that_is_quiet_makes_room_and_no_other() {
 
 /// The silences of a pair that is watched from the start.
 fn silences(detector: &mut PairDetector, since_s: i64, now_s: i64) -> Vec<Anomaly> {
+    let now_ms = START_MS + now_s * 1_000;
     let watched = Watched {
         since_ms: START_MS + since_s * 1_000,
-        now_ms: START_MS + now_s * 1_000,
+        steady_since_ms: now_ms,
+        now_ms,
     };
+    silences_as_watched(detector, watched)
+}
+
+fn silences_as_watched(detector: &mut PairDetector, watched: Watched) -> Vec<Anomaly> {
     let of = tick(0, START_MS, "1", None);
     detector.silences((&of.token, &of.quote), watched, &DetectionConfig::PRICES)
 }
@@ -234,4 +240,63 @@ fn a_provider_that_delivers_in_bursts_is_not_silent_between_them() {
         }
     }
     assert_eq!(silences(&mut detector, 0, 9_000).len(), 1);
+}
+
+/// Ten ticks a second for five minutes, of which one took this long to arrive.
+fn lively(longest_delay_ms: i64) -> PairDetector {
+    let calm = &calm("kraken", 0, 0..1)[0];
+    let mut detector = PairDetector::default();
+    for n in 0..3_000_i64 {
+        let price = format!("100.{:02}", n * 7 % 11);
+        let mut tick = at(calm, n * 100, &price);
+        if n == 1_000 {
+            tick.ingested_at_ms += longest_delay_ms;
+        }
+        assert_eq!(observe(&mut detector, &tick), None);
+    }
+    detector
+}
+
+/// After how many milliseconds without a tick the feed is reported. The ticks of others have arrived steadily since
+/// `steady_since_ms` after its last.
+fn found_after_ms(mut detector: PairDetector, steady_since_ms: i64) -> Option<i64> {
+    let last_ms = START_MS + 299_900;
+    (0..100).map(|n| n * 100).find(|silent_ms| {
+        let watched = Watched {
+            since_ms: START_MS,
+            steady_since_ms: last_ms + steady_since_ms.min(*silent_ms),
+            now_ms: last_ms + silent_ms,
+        };
+        !silences_as_watched(&mut detector, watched).is_empty()
+    })
+}
+
+#[test]
+fn a_feed_that_dies_among_others_is_reported_within_a_second() {
+    let found = found_after_ms(lively(0), -60_000);
+    assert!(matches!(found, Some(500..1_000)), "{found:?}");
+    // The others paused for a moment, too.
+    let found = found_after_ms(lively(0), 700);
+    assert!(matches!(found, Some(1_200..1_700)), "{found:?}");
+    // Without others, it may be a pause of our own.
+    assert_eq!(found_after_ms(lively(0), i64::MAX), Some(5_000));
+}
+
+#[test]
+fn a_feed_is_not_silent_before_twice_the_longest_delay_of_its_ticks() {
+    assert_eq!(found_after_ms(lively(2_000), -60_000), Some(4_000));
+    assert_eq!(found_after_ms(lively(60_000), -60_000), Some(5_000));
+}
+
+#[test]
+fn a_tick_that_others_overtook_does_not_delay_the_report() {
+    let mut detector = lively(0);
+    let calm = &calm("kraken", 0, 0..1)[0];
+    let overtaken = Tick {
+        timestamp_ms: START_MS + 200_050,
+        ..at(calm, 299_900, "100.01")
+    };
+    assert_eq!(observe(&mut detector, &overtaken), None);
+    let found = found_after_ms(detector, -60_000);
+    assert!(matches!(found, Some(500..1_000)), "{found:?}");
 }
