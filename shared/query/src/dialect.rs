@@ -20,6 +20,7 @@ pub(crate) mod exact_doubles;
 mod expanded;
 mod expr_rewrite;
 mod expr_syntax;
+pub(crate) mod failing_constants;
 mod from_syntax;
 mod from_text;
 mod function_types;

@@ -21,6 +21,7 @@ use datafusion::sql::parser::Statement;
 use crate::compact_string_views::CompactStringViews;
 use crate::cooperative_yield::CooperativeYield;
 use crate::dialect::exact_doubles::ExactDoubles;
+use crate::dialect::failing_constants::FailingConstants;
 use crate::dialect::rule::AthenaTypes;
 use crate::error::{self, SqlError, UnknownTable};
 use crate::filters_by_name::{FiltersByName, PUSHES_FILTERS};
@@ -59,6 +60,7 @@ pub(crate) async fn open(
     let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::clone(&types) as _];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(ExactDoubles));
+    rules.push(Arc::new(FailingConstants));
     let state = SessionStateBuilder::new()
         .with_default_features()
         .with_config(config(limits))

@@ -6,6 +6,7 @@ use chrono::{TimeZone as _, Utc};
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{ArrayRef, TimestampMillisecondArray};
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{DFSchema, exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::functions::math;
@@ -19,6 +20,14 @@ use super::to_text::ToText;
 use super::types::{self, UTC, is_utc};
 use crate::functions::timestamps::epoch_ms;
 use crate::result_columns::type_name;
+
+/// Functions that Java's library computes in another way than this machine's: of some numbers the last digit differs.
+const OTHER_DIGITS: [&str; 12] = [
+    "acos", "asin", "atan", "atan2", "cosh", "log10", "log2", "pow", "power", "sinh", "tan", "tanh",
+];
+
+/// Functions whose results have few digits.
+const ROUNDING: [&str; 5] = ["ceil", "floor", "round", "sign", "truncate"];
 
 /// A cast with Athena's meaning.
 pub(super) fn cast_to(expr: Expr, to: &DataType, is_try: bool, schema: &DFSchema) -> Result<Expr> {
@@ -38,6 +47,9 @@ pub(super) fn cast_to(expr: Expr, to: &DataType, is_try: bool, schema: &DFSchema
         && types::finer(*fine, *coarse)
     {
         return plan_err!("a cast to fewer digits of a second rounds on Athena: write date_trunc");
+    }
+    if types::is_text(to) && types::is_float(&from) {
+        check_digits(&expr)?;
     }
     let is_integer = types::integer_digits(to).is_some();
     Ok(match to {
@@ -84,6 +96,26 @@ pub(super) fn cast_to(expr: Expr, to: &DataType, is_try: bool, schema: &DFSchema
         DataType::Timestamp(..) | DataType::Date32 => plain(local(expr, &from), to.clone()),
         _ => plain(expr, to.clone()),
     })
+}
+
+/// Refuses the text of a result whose last digit is another one on Athena, unless it is rounded.
+fn check_digits(number: &Expr) -> Result<()> {
+    let calls = |expr: &Expr, names: &[&str]| matches!(expr, Expr::ScalarFunction(function) if names.contains(&function.name()));
+    number.apply(|part| {
+        // To some digits, a double is rounded by CASE.
+        if calls(part, &ROUNDING)
+            || (matches!(part, Expr::Case(_)) && part.exists(|part| Ok(calls(part, &ROUNDING)))?)
+        {
+            return Ok(TreeNodeRecursion::Jump);
+        }
+        match calls(part, &OTHER_DIGITS) {
+            true => plan_err!(
+                "the last digits of trigonometry, log2, log10 and power are other ones on Athena: write round(…, n) in the CAST"
+            ),
+            false => Ok(TreeNodeRecursion::Continue),
+        }
+    })?;
+    Ok(())
 }
 
 /// The type with the zone of what is cast, or UTC.

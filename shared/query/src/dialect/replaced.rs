@@ -17,6 +17,7 @@ use datafusion::scalar::ScalarValue;
 use super::arithmetic::{may_be_nan, operation};
 use super::array_function::ArrayFunction as _;
 use super::casts::{call, cast_to, local};
+use super::failing_constants::TypeOf;
 use super::operands::alike;
 use super::to_text::ToText;
 use super::types::{self, is_utc};
@@ -92,12 +93,12 @@ impl Replaced {
                         type_name(&given)
                     );
                 }
-                Some(lit(match value {
+                Some(match value {
                     Expr::Literal(ScalarValue::Utf8(Some(text)), _) => {
-                        format!("varchar({})", text.chars().count())
+                        lit(format!("varchar({})", text.chars().count()))
                     }
-                    _ => type_name(&given),
-                }))
+                    _ => TypeOf.call(vec![value.clone(), lit(type_name(&given))]),
+                })
             }
             ("ceil" | "ceiling" | "floor" | "round" | "sign" | "truncate", [value, ..]) => {
                 let given = value.get_type(schema)?;

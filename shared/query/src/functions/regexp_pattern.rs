@@ -7,6 +7,7 @@ use std::str::Chars;
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 use regex::Regex;
+use regex_syntax::hir::{Hir, HirKind};
 
 /// A flag in front of a pattern, the only one that is taken.
 const IGNORES_CASE: &str = "(?i)";
@@ -18,9 +19,30 @@ pub(super) fn compiled(pattern: &str) -> Result<Regex> {
             "this engine does not take the pattern '{pattern}': it takes characters, `.`, `[…]`, `\\w`, `\\d`, `\\s`, `\\b`, `^`, `$`, groups, `|` and single quantifiers, and `(?i)` in front"
         );
     };
-    match Regex::new(&translated) {
-        Ok(regex) => Ok(regex),
-        Err(error) => exec_err!("'{pattern}' is not a pattern: {error}"),
+    let (Ok(parsed), Ok(regex)) = (regex_syntax::parse(&translated), Regex::new(&translated))
+    else {
+        return exec_err!("'{pattern}' is not a pattern of characters, groups and quantifiers");
+    };
+    if repeats_nothing(&parsed) {
+        return exec_err!(
+            "'{pattern}' repeats what may be empty, and Athena's groups are other ones then: write `+` for `*` inside"
+        );
+    }
+    Ok(regex)
+}
+
+/// Whether something that may be empty is found more than once, such as `(a*)*`: the group is empty on Athena, and the
+/// last that is not empty in `regex`.
+fn repeats_nothing(pattern: &Hir) -> bool {
+    match pattern.kind() {
+        HirKind::Repetition(repeated) => {
+            let is_once = repeated.max.is_some_and(|max| max <= 1);
+            let is_empty = repeated.sub.properties().minimum_len() == Some(0);
+            (!is_once && is_empty) || repeats_nothing(&repeated.sub)
+        }
+        HirKind::Capture(group) => repeats_nothing(&group.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(repeats_nothing),
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => false,
     }
 }
 
@@ -31,13 +53,13 @@ pub(super) fn check_text(text: &str, pattern: &str) -> Result<()> {
             "`$` of '{pattern}' is also in front of the line feed at the end of a text on Athena: trim the text"
         );
     }
-    // Athena takes `ß` for `ss`.
-    let is_several = |char: char| {
-        !char.is_ascii() && (char.to_uppercase().count() > 1 || char.to_lowercase().count() > 1)
+    // Athena takes `ß` for `ss`, and `ſ`, whose other case is `S`, for none of `\w`.
+    let is_odd = |char: char| {
+        let is_of = |other: &str| other.chars().count() > 1 || other.is_ascii();
+        !char.is_ascii()
+            && (is_of(&char.to_uppercase().to_string()) || is_of(&char.to_lowercase().to_string()))
     };
-    if pattern.starts_with(IGNORES_CASE)
-        && (text.contains(is_several) || pattern.contains(is_several))
-    {
+    if pattern.starts_with(IGNORES_CASE) && (text.contains(is_odd) || pattern.contains(is_odd)) {
         return exec_err!(
             "(?i) and letters such as ß are not on this engine: write lower(text) and the pattern in lower case"
         );
@@ -131,6 +153,15 @@ fn as_is(escaped: char) -> Option<String> {
     is_both.then(|| format!("\\{escaped}"))
 }
 
+/// What is in front of a character of `[…]`.
+#[derive(Clone, Copy, PartialEq)]
+enum Before {
+    Nothing,
+    Character,
+    Hyphen,
+    Range,
+}
+
 /// `[…]`, behind its first bracket, without brackets, set operations and negated classes in it.
 fn class(chars: &mut Peekable<Chars<'_>>) -> Option<String> {
     let mut class = "[".to_owned();
@@ -139,14 +170,28 @@ fn class(chars: &mut Peekable<Chars<'_>>) -> Option<String> {
     if chars.peek() == Some(&']') {
         return None;
     }
+    let mut before = Before::Nothing;
     while let Some(char) = chars.next() {
+        let is_last = chars.peek() == Some(&']');
+        let after = match before {
+            Before::Hyphen => Before::Range,
+            _ => Before::Character,
+        };
         match char {
             ']' => return Some(class + "]"),
             '[' => return None,
             '-' | '~' | '&' if chars.peek() == Some(&char) => return None,
+            '-' if !is_last && before == Before::Character => {
+                class.push('-');
+                before = Before::Hyphen;
+                continue;
+            }
+            // Nothing in Athena's library.
+            '-' if !is_last && before == Before::Range => return None,
             '\\' => {
                 let escaped = chars.next()?;
                 match members(escaped) {
+                    Some(_) if before == Before::Hyphen => return None,
                     Some(members) => {
                         class.push_str(members);
                         // It begins no range.
@@ -154,12 +199,15 @@ fn class(chars: &mut Peekable<Chars<'_>>) -> Option<String> {
                             class.push_str(r"\-");
                             (chars.peek() == Some(&']')).then_some(())?;
                         }
+                        before = Before::Nothing;
+                        continue;
                     }
                     None => class.push_str(&as_is(escaped)?),
                 }
             }
             other => class.push(other),
         }
+        before = after;
     }
     None
 }
@@ -178,6 +226,7 @@ mod tests {
             ("(?i)é|(?:a)(?<x>b)*", "(?i)é|(?:a)(?<x>b)*"),
             (r"\ba\tb", r"\ba\tb"),
             ("[a-z]]", "[a-z]]"),
+            (r"[-a-c-][a\-c-e]", r"[-a-c-][a\-c-e]"),
         ] {
             assert_eq!(translated(pattern).as_deref(), Some(expected), "{pattern}");
             compiled(pattern).unwrap();
@@ -197,6 +246,8 @@ mod tests {
             "[^]a]",
             r"[\D]",
             r"[\w-z]",
+            r"[a-\d]",
+            "[a-c-e]",
             r"\p{L}",
             r"\<a",
             r"\u0041",
@@ -220,11 +271,22 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_empty_is_not_repeated() {
+        for pattern in ["(a*)*", "(a*)+", "(a|b*){2}", "(?:|a)*", "((a?)+b)+"] {
+            compiled(pattern).unwrap_err();
+        }
+        for pattern in ["(a*)?", "(a+b?)*", "(?:(a)|(b))+", "(,a*)*"] {
+            compiled(pattern).unwrap();
+        }
+    }
+
+    #[test]
     fn texts_that_are_found_otherwise_are_refused() {
         check_text("abc\n", "c$").unwrap_err();
         check_text("abc", "c$").unwrap();
         check_text("ß", "(?i)SS").unwrap_err();
         check_text("ss", "(?i)ß").unwrap_err();
+        check_text("ſ", r"(?i)\W").unwrap_err();
         check_text("ä", "(?i)Ä").unwrap();
         check_text("ß", "ß").unwrap();
     }
