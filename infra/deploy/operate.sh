@@ -53,12 +53,16 @@ watch_logs() { # since, epoch seconds
 # The flag, and which code answers, according to the webhook itself and to Lambda. The flag is shown even if the rest
 # cannot be read.
 status() {
-  local url status reported all name hash webhook before
+  local url bucket status reported all name hash webhook before
   need_tickctl
   url=$(output "$project-service" WebhookUrl 2>/dev/null) || true
   case $url in http*) export WEBHOOK_URL=$url ;; esac
   status=$(tickctl rollout status "$@") || { local code=$?; echo "$status"; return "$code"; }
   [ -z "$status" ] || echo "$status"
+  # What `tickctl` takes as --webhook or --into, and as --archive.
+  say webhook "${url:-unknown}"
+  bucket=$(output "$project-data" ArchiveBucketName 2>/dev/null) || bucket=
+  say archive "${bucket:+s3://}${bucket:-unknown}${bucket:+/price-archive}"
   all=$(releases)
   say version "$(value_of version "$(sed -n 1p <<<"$all")")"
   before=$(value_of version "$(sed -n 2p <<<"$all")")

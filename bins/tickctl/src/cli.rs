@@ -218,6 +218,9 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
         return ExitCode::from(*code);
     }
     eprintln!("tickctl: {error:#}");
+    if let Some(advice) = advice(&error) {
+        eprintln!("         do: {advice}");
+    }
     if error.chain().any(|cause| cause.is::<BadInput>()) {
         ExitCode::from(EXIT_BAD_INPUT)
     } else if error.chain().any(|cause| cause.is::<ExitUnseen>())
@@ -229,9 +232,47 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
     }
 }
 
+/// What to do about an error of AWS that a person can mend.
+#[cfg(feature = "aws")]
+fn advice(error: &anyhow::Error) -> Option<&'static str> {
+    let mut causes = error.chain();
+    causes.find_map(|cause| cause.downcast_ref::<aws::error::CallError>()?.advice())
+}
+
+#[cfg(not(feature = "aws"))]
+fn advice(_: &anyhow::Error) -> Option<&'static str> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn an_error_of_aws_that_a_person_can_mend_comes_with_advice() {
+        use anyhow::Context as _;
+        use app::ports::PortError;
+
+        let refused = |code: &str| {
+            let call = aws::error::CallError::Refused {
+                code: code.to_owned(),
+                message: "no".to_owned(),
+                status: 400,
+                request_id: "R1".to_owned(),
+            };
+            let failed: Result<(), PortError> = Err(call.at("find a queue"));
+            failed.context("prices-redrive-dlq").unwrap_err()
+        };
+        let missing = refused("QueueDoesNotExist");
+        assert!(advice(&missing).unwrap().contains("AWS_REGION"));
+        let text = format!("{missing:#}");
+        assert!(
+            text.starts_with("prices-redrive-dlq: find a queue failed: QueueDoesNotExist: no"),
+            "{text}"
+        );
+        assert_eq!(advice(&refused("ThrottlingException")), None);
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -277,6 +318,11 @@ mod tests {
             assert!(both.contains("pass one of them"), "{line}: {both}");
         }
         assert_eq!(refusal("verify --from 1h"), None);
+        // What all of AWS takes.
+        assert_eq!(refusal("rollout --aws status --project prices"), None);
+        assert_eq!(refusal("rollout to 10 --aws --archive s3://x/y"), None);
+        assert_eq!(refusal("quarantine list --aws --project prices"), None);
+        assert!(refusal("quarantine list --project prices").is_some());
         // All of it is on AWS.
         assert_eq!(refusal("rollout status --project prices"), None);
     }

@@ -62,6 +62,8 @@ impl CloudVerify {
         now_ms: fn() -> i64,
     ) -> anyhow::Result<Self> {
         let config = aws::client::config(aws::client::BATCH).await;
+        let archive = S3Objects::at(&config, archive);
+        let archive = archive.map_err(|error| BadInput(format!("--archive: {error}")))?;
         aws::client::check(&config).await?;
         let stream = format!("{project}-ticks");
         let streams = aws::clients::kinesis(&config);
@@ -85,7 +87,7 @@ impl CloudVerify {
             stream: StreamReader::new(&streams, stream.as_str(), clock),
             appender: KinesisStream::new(&streams, stream, APPEND_WITHIN),
             redrive: RedriveCheck::new(&aws::clients::sqs(&config), project),
-            archive: Arc::new(S3Objects::at(&config, archive)?),
+            archive: Arc::new(archive),
             work,
             now_ms,
         })
@@ -125,12 +127,14 @@ impl CloudVerify {
 }
 
 impl CloudVerify {
-    /// Checks that a repair appends nothing that the redrive queue will append, too.
+    /// Checks that a repair appends nothing that the redrive queue will append, too, and writes nothing to a place that is
+    /// not the archive.
     ///
     /// # Errors
-    /// As [`RedriveCheck::check_empty`].
+    /// As [`RedriveCheck::check_empty`]; or if there is no file where the archive is said to be.
     pub(crate) async fn check_repairable(&self) -> Result<(), PortError> {
-        self.redrive.check_empty().await
+        self.redrive.check_empty().await?;
+        check_archive(self.archive.as_ref()).await
     }
 
     /// What a comparison of a range costs at most.
@@ -148,6 +152,25 @@ impl CloudVerify {
         };
         Ok(estimate(&plan, &PriceTable::us_east_1()?.prices))
     }
+}
+
+/// Under a wrong address, all ticks would be missing: a repair would write them there, and the next comparison would find
+/// them.
+async fn check_archive(archive: &dyn Objects) -> Result<(), PortError> {
+    let folders = archive.folders("").await?;
+    if !folders.is_empty() {
+        return Ok(());
+    }
+    Err(PortError {
+        operation: "check that the archive is there",
+        retryable: false,
+        source: format!(
+            "{} has no folders, so it may not be the archive: compare --archive with what `just status` shows. If it is \
+             the archive, Firehose has written nothing yet: docs/runbooks/archive-silent.md",
+            archive.place()
+        )
+        .into(),
+    })
 }
 
 #[async_trait]
@@ -205,14 +228,14 @@ impl CloudOptions {
     /// Prepares the comparison of a project.
     ///
     /// # Errors
-    /// [`BadInput`] without an archive, and as [`CloudVerify::open`].
+    /// [`BadInput`] without an archive or with an invalid one, and as [`CloudVerify::open`].
     pub(crate) async fn open(
         &self,
         project: &str,
         now_ms: fn() -> i64,
     ) -> anyhow::Result<CloudVerify> {
         let Some(archive) = &self.archive else {
-            return Err(BadInput(NO_ARCHIVE.to_owned()).into());
+            return Err(BadInput(no_archive(project)).into());
         };
         let find = if self.scan { Find::Scan } else { Find::Listed };
         let temp_dir = self.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
@@ -229,8 +252,12 @@ impl CloudOptions {
     }
 }
 
-const NO_ARCHIVE: &str = "pass --archive s3://BUCKET/price-archive, with the output ArchiveBucketName of the data stack: \
-                          the comparison reads the archive, too";
+fn no_archive(project: &str) -> String {
+    format!(
+        "the comparison reads the archive, too: pass --archive s3://BUCKET/price-archive, which `PROJECT={project} just \
+         status` shows; BUCKET is the output ArchiveBucketName of the stack {project}-data"
+    )
+}
 
 /// Makes the proof of a stage, for which nothing is repaired.
 pub(crate) struct StageProver<'a> {
@@ -257,5 +284,30 @@ impl Prover for StageProver<'_> {
         };
         let proof = verify.run(&request, self.watch).await;
         proof.map_err(|error| format!("{:#}", anyhow::Error::new(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use app::objects::Condition;
+    use testkit::memory_objects::MemoryObjects;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_place_without_days_is_not_taken_for_the_archive() {
+        let objects = MemoryObjects::default();
+        let refused = check_archive(&objects).await.unwrap_err();
+        assert!(
+            refused.source.to_string().contains("--archive"),
+            "{}",
+            refused.source
+        );
+        let name = "year=2026/month=01/day=02/part.parquet";
+        objects
+            .replace(name, b"".to_vec(), Condition::Absent)
+            .await
+            .unwrap();
+        check_archive(&objects).await.unwrap();
     }
 }

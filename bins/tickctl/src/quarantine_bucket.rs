@@ -23,12 +23,14 @@ const COUNTED_MAX: usize = 1_000;
 pub(crate) async fn open(bucket: &str) -> anyhow::Result<QuarantineObjects> {
     let config = aws::client::config(aws::client::BATCH).await;
     aws::client::check(&config).await?;
-    let name = bucket
-        .strip_prefix("s3://")
-        .unwrap_or(bucket)
-        .trim_end_matches('/');
-    let objects = aws::archive::S3Objects::new(&aws::clients::s3(&config), name, "");
+    let objects = aws::archive::S3Objects::new(&aws::clients::s3(&config), bucket_name(bucket), "");
     Ok(QuarantineObjects::new(Arc::new(objects)))
+}
+
+/// The bucket of a name or of an address in it, such as that of the archive, which `just status` shows.
+fn bucket_name(text: &str) -> &str {
+    let name = text.strip_prefix("s3://").unwrap_or(text);
+    name.split_once('/').map_or(name, |(bucket, _)| bucket)
 }
 
 /// The entries of the last hour by reason, of the newest [`COUNTED_MAX`].
@@ -64,4 +66,21 @@ pub(crate) async fn by_reason(
         *counts.entry(reason).or_default() += 1;
     }
     Ok(Ok(counts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_the_archive_names_its_bucket() {
+        for text in [
+            "prices",
+            "s3://prices",
+            "s3://prices/",
+            "s3://prices/price-archive",
+        ] {
+            assert_eq!(bucket_name(text), "prices", "{text}");
+        }
+    }
 }

@@ -37,6 +37,15 @@ impl RebuiltBlocks {
     }
 }
 
+/// Candles of the interval that was asked for would all be missing there, and could not be stored.
+fn other_interval(asked: Interval, stored: Interval) -> PortError {
+    PortError {
+        operation: "compare candles",
+        retryable: false,
+        source: format!("the stored candles have the interval {stored}, and not {asked}: use --interval {stored}").into(),
+    }
+}
+
 #[async_trait]
 impl RebuiltCandles for RebuiltBlocks {
     fn intervals(&self) -> &[Interval] {
@@ -67,9 +76,13 @@ impl RebuiltCandles for RebuiltBlocks {
         }
         let found = self.blocks.blocks(&keys).await?;
         let candles = found.into_iter().flatten();
-        Ok(candles
-            .flat_map(|it| it.block.candles().cloned().collect::<Vec<_>>())
-            .collect())
+        let candles = candles.flat_map(|it| it.block.candles().cloned().collect::<Vec<_>>());
+        let candles: Vec<Candle> = candles.collect();
+        let [interval] = self.intervals;
+        match candles.iter().find(|candle| candle.interval != interval) {
+            None => Ok(candles),
+            Some(other) => Err(other_interval(interval, other.interval)),
+        }
     }
 
     /// Always empty: ticks that analytics still has only in memory are recognised by the time of their receipt.

@@ -57,7 +57,7 @@ impl StreamAgain {
         if (records.len() as u64) < batch.batch_size {
             return Ok(Err(format!(
                 "the stream does not have all of its records any more (received from {} to {}): compute the candles \
-                 of that time with `tickctl rebuild`, and delete it",
+                 of that time with `tickctl rebuild --aws`, and delete the message: docs/runbooks/analytics-failed.md",
                 batch.approximate_arrival_of_first_record, batch.approximate_arrival_of_last_record
             )));
         }

@@ -5,7 +5,7 @@ use std::error::Error;
 
 use app::ports::PortError;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 
 /// The most bytes of a service's message that are kept.
@@ -65,10 +65,14 @@ impl CallError {
     where
         E: Error + ProvideErrorMetadata + 'static,
     {
-        let cause = || cut(&DisplayErrorContext(error).to_string());
+        let cause = || cut(&causes(error));
         match error {
             SdkError::ServiceError(answer) => {
                 let refusal = answer.err();
+                // The service did what it was asked, and the SDK does not understand what it says.
+                if answer.raw().status().is_success() {
+                    return Self::Unreadable(cut(&causes(refusal)));
+                }
                 Self::Refused {
                     code: refusal.code().unwrap_or("no code").to_owned(),
                     message: cut(refusal.message().unwrap_or("no message")),
@@ -96,6 +100,45 @@ impl CallError {
         }
     }
 
+    /// What a person who called should look at; `None` if only the error itself tells.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        let code = match self {
+            Self::Refused { code, .. } => code.rsplit('.').next().unwrap_or(code),
+            Self::Unanswered(_) => {
+                return Some("check the network, AWS_REGION and AWS_ENDPOINT_URL");
+            }
+            Self::Unreadable(_) | Self::Unsent(_) => return None,
+        };
+        match code {
+            "NoSuchBucket"
+            | "NonExistentQueue"
+            | "ParameterNotFound"
+            | "QueueDoesNotExist"
+            | "ResourceNotFoundException" => Some(
+                "check the name of the project or bucket, the account and the region (AWS_REGION): it may exist elsewhere",
+            ),
+            "AuthorizationHeaderMalformed" | "PermanentRedirect" => {
+                Some("it is in another region: set AWS_REGION to that")
+            }
+            "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidAccessKeyId"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "UnrecognizedClientException" => Some(
+                "the credentials are wrong or have expired: log in again (`aws sso login`), and look at them with `aws \
+                 sts get-caller-identity`",
+            ),
+            "AccessDenied" | "AccessDeniedException" => Some(
+                "these credentials lack a right: `aws sts get-caller-identity` shows whose they are, and \
+                 infra/operators.yaml has the rights of operators",
+            ),
+            _ => None,
+        }
+    }
+
     /// The error of a port's operation.
     #[must_use]
     pub fn at(self, operation: &'static str) -> PortError {
@@ -113,6 +156,20 @@ where
     E: Error + ProvideErrorMetadata + 'static,
 {
     CallError::of(error).at(operation)
+}
+
+/// The error and its causes, without the SDK's own structures. What repeats its cause is left out.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let of_cause = next.to_string();
+        if !text.ends_with(&of_cause) {
+            text = format!("{text}: {of_cause}");
+        }
+        cause = next.source();
+    }
+    text
 }
 
 fn cut(text: &str) -> String {
@@ -170,6 +227,43 @@ mod tests {
             error.source.to_string(),
             "AccessDeniedException: why (HTTP 400, request R1)"
         );
+    }
+
+    #[test]
+    fn what_a_person_can_mend_has_advice() {
+        for (code, word) in [
+            ("ResourceNotFoundException", "AWS_REGION"),
+            ("AWS.SimpleQueueService.NonExistentQueue", "AWS_REGION"),
+            ("PermanentRedirect", "another region"),
+            ("ExpiredTokenException", "aws sso login"),
+            ("AccessDenied", "infra/operators.yaml"),
+        ] {
+            let advice = refusal(code, 400).advice().unwrap();
+            assert!(advice.contains(word), "{code}: {advice}");
+        }
+        assert_eq!(refusal("ThrottlingException", 400).advice(), None);
+        let lost = CallError::Unanswered("late".to_owned());
+        assert!(lost.advice().unwrap().contains("network"));
+    }
+
+    #[test]
+    fn a_response_that_cannot_be_read_says_why() {
+        let cause = std::io::Error::other("expected `true` or `false`");
+        let error = PutObjectError::unhandled(cause);
+        let answer = HttpResponse::new(200.try_into().unwrap(), SdkBody::empty());
+        let error = CallError::of(&SdkError::service_error(error, answer));
+        assert!(matches!(error, CallError::Unreadable(_)), "{error}");
+        assert!(error.to_string().contains("expected `true`"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_response_is_told_in_words() {
+        let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "nobody listens");
+        let lost: SdkError<PutObjectError, HttpResponse> =
+            SdkError::dispatch_failure(ConnectorError::io(refused.into()));
+        let text = CallError::of(&lost).to_string();
+        assert!(text.contains("nobody listens"), "{text}");
+        assert!(!text.contains("DispatchFailure"), "{text}");
     }
 
     #[test]

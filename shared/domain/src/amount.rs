@@ -3,9 +3,9 @@
 use std::fmt;
 
 use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
+use crate::nearest_double::nearest_double;
 use crate::rounded::{RoundError, rounded};
 
 /// Significant digits kept when a price is a quotient with no finite decimal form (18, one more
@@ -110,7 +110,7 @@ impl Price {
     /// The nearest double, for averages, detectors and the archive's `double` column.
     #[must_use]
     pub fn to_f64(self) -> f64 {
-        self.0.to_f64().unwrap_or(f64::NAN)
+        nearest_double(self.0)
     }
 }
 
@@ -146,7 +146,7 @@ impl Volume {
     /// The nearest double.
     #[must_use]
     pub fn to_f64(self) -> f64 {
-        self.0.to_f64().unwrap_or(f64::NAN)
+        nearest_double(self.0)
     }
 }
 

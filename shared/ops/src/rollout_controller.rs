@@ -512,7 +512,7 @@ impl PriorFlag {
                 prior.unreadable = Some(what);
             }
             Ok(FlagContent::Missing) => {
-                let note = "there was no flag, so one was created: is the project's name right?";
+                let note = "there was no flag, so one was created: are the project's name, the account and the region right?";
                 prior.notes.push(note.to_owned());
             }
             Err(error) => {

@@ -214,8 +214,7 @@ const REMOVED: &str = "ticks_removed";
 fn finished(
     (report, done): (RebuildReport, Result<(), PortError>),
 ) -> anyhow::Result<RebuildReport> {
-    done.map_err(|error| anyhow::anyhow!("{error}: {}", error.source))
-        .context("not all was compared; repeating the command is safe")?;
+    done.context("not all was compared; repeating the command is safe")?;
     Ok(report)
 }
 

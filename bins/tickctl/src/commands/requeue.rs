@@ -91,6 +91,8 @@ pub enum Kind {
     /// Results of the analysis for the live feed.
     Results,
     /// A batch that Lambda gave up.
+    // The output has this form.
+    #[value(name = "failed_batch", alias = "failed-batch")]
     FailedBatch,
     /// None of these.
     Unreadable,

@@ -39,6 +39,9 @@ pub struct RolloutArgs {
     /// The project's name, which is the prefix of its stacks.
     #[arg(long, env = "PROJECT", default_value = "tickstream", global = true)]
     project: String,
+    /// Other commands need it for a project; the rollout of a running tickstream is in `tickctl server`.
+    #[arg(long, hide = true, global = true)]
+    aws: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -88,6 +88,13 @@ fn the_status_compares_the_webhooks_hash_with_lambdas() {
     let outcome = sandbox.run("status", &[REGION]);
     let line = format!("lambda    {EMPTY_SHA256} prices-webhook\n");
     assert!(outcome.ok().contains(&line), "{}", outcome.out);
+    // The advice of `tickctl doctor` and `tickctl verify` relies on these.
+    for line in [
+        "webhook   output\n",
+        "archive   s3://output/price-archive\n",
+    ] {
+        assert!(outcome.out.contains(line), "{}", outcome.out);
+    }
 
     let other = "1".repeat(64);
     sandbox.write(

@@ -225,6 +225,24 @@ async fn what_is_not_known_completely_is_left_alone() {
     assert_eq!(kept[0].as_ref().unwrap().block, before.block);
 }
 
+/// None of them would be as it should be, and a replacement would not be stored.
+#[tokio::test]
+async fn stored_candles_of_another_interval_are_not_taken_for_missing_ones() {
+    let scene = Scene::new(stored()).await;
+    let candles = RebuiltBlocks::new(Arc::clone(&scene.shards) as _, Interval::FiveMinutes);
+    let request = RebuildRequest {
+        from_ms: START_MS,
+        to_ms: START_MS + 600_000,
+        tokens: BTreeSet::new(),
+        received_before_ms: i64::MAX,
+        apply: true,
+    };
+    let (report, done) = rebuild(&scene.ticks, &candles, &request, &|| false, &|_| {}).await;
+    let refused = done.unwrap_err().source.to_string();
+    assert!(refused.contains("use --interval 1m"), "{refused}");
+    assert_eq!(report.replaced, 0);
+}
+
 /// Counts how often the open candles of the analysis are read.
 struct CountsReads {
     candles: RebuiltBlocks,

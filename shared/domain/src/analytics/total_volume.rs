@@ -3,10 +3,9 @@
 use std::fmt;
 
 use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
-use crate::Volume;
+use crate::{Volume, nearest_double};
 
 /// Base units traded in many ticks: not negative.
 ///
@@ -31,7 +30,7 @@ impl TotalVolume {
     /// The nearest double.
     #[must_use]
     pub fn to_f64(self) -> f64 {
-        self.0.to_f64().unwrap_or(f64::MAX)
+        nearest_double(self.0)
     }
 
     /// The sum of what is known: `None` if neither is.

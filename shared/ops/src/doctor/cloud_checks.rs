@@ -34,8 +34,15 @@ pub fn alarms(place: &Deployment, seen: &Observed<AlarmStates>) -> CheckLine {
                 names => format!("; missing: {}", list(names)),
             };
             let evidence = format!("{} exist{missing}", it.watched);
-            let advice = place.same_advice("`PROJECT=$PROJECT just deploy infra` deploys them");
-            return CheckLine::failed(ALARMS, evidence, advice);
+            // A project that is looked for in the wrong place must not be deployed there.
+            let advice = match it.watched {
+                0 => {
+                    "check project, account and region; where the project is deployed, `PROJECT=$PROJECT just deploy \
+                     infra` deploys its alarms"
+                }
+                _ => "`PROJECT=$PROJECT just deploy infra` deploys them",
+            };
+            return CheckLine::failed(ALARMS, evidence, place.same_advice(advice));
         }
         if !it.unseen.is_empty() {
             let evidence = format!(
@@ -182,7 +189,7 @@ mod tests {
             &line(AlarmStates::default()),
             Failed,
             "0 exist",
-            "just deploy infra",
+            "check project, account and region",
         );
         let undecided = AlarmStates {
             undecided: names(),

@@ -3,7 +3,6 @@
 use app::read_back::{ArchivedTick, StoredTick};
 use domain::{Method, Quality, Tick, TickId};
 use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive as _;
 use serde::{Deserialize, Serialize};
 
 use super::names::{Names, PairNumbers, SourceNumber};
@@ -65,7 +64,7 @@ impl Amount {
 
     fn to_f64(self) -> f64 {
         match self {
-            Self::Exact(bytes) => Decimal::deserialize(bytes).to_f64().unwrap_or(f64::NAN),
+            Self::Exact(bytes) => domain::nearest_double(Decimal::deserialize(bytes)),
             Self::Double(value) => value,
         }
     }
@@ -271,5 +270,21 @@ fn is_same_volume(one: Option<Amount>, other: Option<Amount>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one.is_same(other),
         (one, other) => one.is_none() && other.is_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archived_amount_is_the_double_that_its_text_is() {
+        // Of a trades file. Firehose and every reader of the text make the nearest double of it.
+        for text in ["0.0011099999999999999", "0.012648999999999999", "39467.63"] {
+            let (exact, nearest) = (Amount::exact(text.parse().unwrap()), text.parse().unwrap());
+            assert!(exact.is_same(Amount::Double(nearest)), "{text}");
+            let next = f64::from_bits(f64::to_bits(nearest) + 1);
+            assert!(!exact.is_same(Amount::Double(next)), "{text}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 #[cfg(feature = "aws")]
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use app::quarantine_review::{QuarantineFilter, QuarantineReview, ReviewedEntry};
 use clap::{Args, value_parser};
 use hyper::Uri;
@@ -13,6 +14,8 @@ use super::redelivery::{InboxOptions, Replayer};
 use crate::client::PostError;
 use crate::data_access::{DataAccess, DataOptions, OpenStore};
 use crate::process::BadInput;
+#[cfg(feature = "aws")]
+use crate::project_options::ON_AWS;
 use crate::server_client::ServerClient;
 use crate::target::{Secret, parse_base};
 
@@ -42,6 +45,14 @@ pub(super) struct QuarantineOptions {
     #[cfg(feature = "aws")]
     #[arg(long, value_name = "BUCKET", global = true)]
     bucket: Option<String>,
+    /// Other commands take it for a project; here it gets the answer that the bucket is needed.
+    #[cfg(feature = "aws")]
+    #[arg(long, hide = true, global = true)]
+    aws: bool,
+    /// As `aws`.
+    #[cfg(feature = "aws")]
+    #[arg(id = "project", long, env = "PROJECT", default_value = "tickstream", hide = true, global = true, help_heading = ON_AWS)]
+    name: String,
 }
 
 /// A quarantine.
@@ -64,6 +75,15 @@ impl QuarantineOptions {
         if let Some(bucket) = &self.bucket {
             let objects = crate::quarantine_bucket::open(bucket).await?;
             return Ok(QuarantineAccess::Bucket(Arc::new(objects)));
+        }
+        #[cfg(feature = "aws")]
+        if self.aws {
+            let project = &self.name;
+            return Err(BadInput(format!(
+                "the quarantine of a project is in the bucket of its archive: pass --bucket, the output \
+                 ArchiveBucketName of the stack {project}-data, which `PROJECT={project} just status` shows"
+            ))
+            .into());
         }
         let options = DataOptions {
             data_dir: self.data_dir.clone(),
@@ -147,7 +167,7 @@ impl QuarantineAccess {
 }
 
 fn read<T>(found: Result<T, app::ports::PortError>) -> anyhow::Result<T> {
-    found.map_err(|error| anyhow::anyhow!("{error}: {}", error.source))
+    found.context("the quarantine cannot be read")
 }
 
 fn path(filter: &QuarantineFilter, limit: usize) -> String {

@@ -195,7 +195,7 @@ async fn delivered_again(
         .collect();
     if !records.is_empty() {
         let recorded = review.record(&records).await;
-        recorded.map_err(|error| anyhow::anyhow!("{error}: {}", error.source))?;
+        recorded.context("what became of the entries could not be recorded")?;
     }
     match failed {
         None => Ok(outcomes),

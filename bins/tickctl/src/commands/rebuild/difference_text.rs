@@ -35,6 +35,7 @@ pub(super) fn text(report: &RebuildReport, after: Option<&RebuildReport>, apply:
         lines.push(format!("          and {} more", report.changes() - shown));
     }
     lines.push(match (report.changes(), apply) {
+        (0, _) if report.stopped => "stopped   before all was compared".to_owned(),
         (0, _) => "nothing to change".to_owned(),
         (changes, false) => format!(
             "dry run   would replace {}; add --apply to replace them",
@@ -164,6 +165,15 @@ left      2 candles: they may still get ticks
             format!("{expected}dry run   would replace 31 candles; add --apply to replace them")
         );
         assert_eq!(unseen(&report), None);
+        let stopped = RebuildReport {
+            stopped: true,
+            ..RebuildReport::default()
+        };
+        let said = text(&stopped, None, false);
+        assert!(
+            said.ends_with("\nstopped   before all was compared"),
+            "{said}"
+        );
         let after = RebuildReport::default();
         assert_eq!(
             text(&report, Some(&after), true),

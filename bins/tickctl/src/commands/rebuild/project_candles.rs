@@ -66,9 +66,14 @@ fn check(args: &RebuildArgs, wanted: &Wanted) -> anyhow::Result<()> {
         .into());
     }
     if wanted.to_ms > wanted.now_ms - UNSTORED_MS {
+        let end_ms = wanted.now_ms - UNSTORED_MS;
+        let advice = match wanted.from_ms < end_ms {
+            true => "use --to 2h".to_owned(),
+            false => "use an earlier --from, too, such as --from 4h --to 2h".to_owned(),
+        };
         return Err(BadInput(format!(
-            "analytics may not have stored candles of the last two hours: use --to 2h, or before {}",
-            time_text(wanted.now_ms - UNSTORED_MS)
+            "analytics may not have stored candles of the last two hours, since {}: {advice}",
+            time_text(end_ms)
         ))
         .into());
     }
@@ -102,7 +107,13 @@ mod tests {
     #[test]
     fn a_range_whose_ticks_are_not_all_there_is_refused() {
         assert_eq!(checked(&["--from", "24h", "--to", "2h"]), Ok(()));
-        assert!(checked(&["--from", "24h"]).unwrap_err().contains("--to 2h"));
+        assert!(
+            checked(&["--from", "24h"])
+                .unwrap_err()
+                .contains(": use --to 2h")
+        );
+        let recent = checked(&["--from", "1h"]).unwrap_err();
+        assert!(recent.contains("--from 4h --to 2h"), "{recent}");
         let expired = checked(&["--from", "29d", "--to", "2h"]).unwrap_err();
         assert!(expired.contains("use a later --from"), "{expired}");
         assert_eq!(

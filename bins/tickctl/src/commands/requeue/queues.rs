@@ -154,8 +154,7 @@ fn failure(report: &RequeueReport) -> anyhow::Result<()> {
 }
 
 fn named(error: PortError, queue: &str) -> anyhow::Error {
-    let cause = anyhow::anyhow!("{}", error.source);
-    cause.context(format!("{queue}: {error}"))
+    anyhow::Error::new(error).context(queue.to_owned())
 }
 
 #[cfg(test)]

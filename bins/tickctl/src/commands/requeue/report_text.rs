@@ -69,6 +69,7 @@ pub(super) fn text(queue: Queue, name: &str, report: &RequeueReport, args: &Requ
         Queue::Analytics => "the stream".to_owned(),
     };
     lines.push(match (args.apply, report.matching) {
+        (_, 0) if report.stopped => "stopped   before all were seen".to_owned(),
         (_, 0) => "nothing to send".to_owned(),
         (false, count) => {
             format!("dry run   {count} would be sent to {to}; add --apply to send them")
@@ -115,6 +116,12 @@ queue     p-analytics-failed: 3 messages seen, 2 selected
 sent      from 2026-01-02T00:00:00Z to 2026-01-02T00:00:01Z
 dry run   2 would be sent to the stream; add --apply to send them";
         assert_eq!(shown(&[], &report), expected);
+        let stopped = RequeueReport {
+            stopped: true,
+            ..RequeueReport::default()
+        };
+        let said = shown(&[], &stopped);
+        assert!(said.ends_with("\nstopped   before all were seen"), "{said}");
         report.requeued = 1;
         report.refused = BTreeMap::from([("too old".to_owned(), 1)]);
         let done = shown(&["--apply"], &report);

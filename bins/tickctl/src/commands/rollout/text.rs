@@ -39,7 +39,9 @@ pub(crate) fn flag_text(content: &FlagContent) -> String {
 
 pub(crate) fn alarms_text(alarms: &AlarmStates) -> String {
     if alarms.watched == 0 {
-        return "the project has none, so nobody would notice a problem: deploy `infra`".to_owned();
+        return "the project has none in this account and region, so nobody would notice a problem: `just deploy infra` \
+                deploys them where the project is"
+            .to_owned();
     }
     let lists = [
         (&alarms.on, "on"),
