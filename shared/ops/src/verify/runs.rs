@@ -28,7 +28,7 @@ const DEPTH_MAX: u64 = 3;
 pub(super) struct Runs {
     dir: TempDir,
     parts: Vec<BufWriter<File>>,
-    bytes: Vec<u64>,
+    sizes: Vec<Size>,
     /// How often its records were divided before.
     depth: u64,
     buffer: Vec<u8>,
@@ -37,8 +37,15 @@ pub(super) struct Runs {
 /// A part that was written.
 pub(super) struct Part {
     file: File,
-    bytes: u64,
+    size: Size,
     depth: u64,
+}
+
+/// What a part has.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    records: usize,
+    bytes: u64,
 }
 
 impl Runs {
@@ -64,7 +71,7 @@ impl Runs {
         Ok(Self {
             dir,
             parts,
-            bytes: vec![0; PARTS],
+            sizes: vec![Size::default(); PARTS],
             depth,
             buffer: Vec::with_capacity(256),
         })
@@ -76,10 +83,10 @@ impl Runs {
         self.buffer = postcard::to_extend(record, std::mem::take(&mut self.buffer))
             .map_err(io::Error::other)?;
         let number = self.part_of(record);
-        if let (Some(part), Some(bytes)) = (self.parts.get_mut(number), self.bytes.get_mut(number))
-        {
+        if let (Some(part), Some(size)) = (self.parts.get_mut(number), self.sizes.get_mut(number)) {
             part.write_all(&self.buffer)?;
-            *bytes += self.buffer.len() as u64;
+            size.records += 1;
+            size.bytes += self.buffer.len() as u64;
         }
         Ok(())
     }
@@ -94,12 +101,12 @@ impl Runs {
     /// Ends writing. The folder exists as long as the result's first field.
     pub(super) fn finish(self) -> io::Result<(TempDir, Vec<Part>)> {
         let mut parts = Vec::with_capacity(PARTS);
-        for (part, bytes) in self.parts.into_iter().zip(self.bytes) {
+        for (part, size) in self.parts.into_iter().zip(self.sizes) {
             let file = part.into_inner().map_err(io::IntoInnerError::into_error)?;
-            if bytes > 0 {
+            if size.records > 0 {
                 parts.push(Part {
                     file,
-                    bytes,
+                    size,
                     depth: self.depth,
                 });
             }
@@ -117,12 +124,13 @@ impl Part {
         each: &mut dyn FnMut(&mut [Record]) -> io::Result<()>,
     ) -> io::Result<()> {
         io::Seek::rewind(&mut self.file)?;
-        if self.bytes <= PART_BYTES_MAX || self.depth >= DEPTH_MAX {
-            let mut bytes = Vec::with_capacity(usize::try_from(self.bytes).unwrap_or_default());
+        if self.size.bytes <= PART_BYTES_MAX || self.depth >= DEPTH_MAX {
+            let length = usize::try_from(self.size.bytes).unwrap_or_default();
+            let mut bytes = Vec::with_capacity(length);
             self.file.read_to_end(&mut bytes)?;
             // The disk gets its room back at once.
             self.file.set_len(0)?;
-            let mut records = decode(&bytes)?;
+            let mut records = decode(&bytes, self.size.records)?;
             drop(bytes);
             records.sort_unstable_by_key(|record| (record.identity, record.origin));
             return each(&mut records);
@@ -162,8 +170,9 @@ impl Part {
     }
 }
 
-fn decode(mut bytes: &[u8]) -> io::Result<Vec<Record>> {
-    let mut records = Vec::new();
+fn decode(mut bytes: &[u8], count: usize) -> io::Result<Vec<Record>> {
+    // A vector that grows takes up to three times its records while it is copied.
+    let mut records = Vec::with_capacity(count);
     while !bytes.is_empty() {
         let (record, rest) = postcard::take_from_bytes(bytes).map_err(io::Error::other)?;
         records.push(record);
