@@ -48,7 +48,12 @@ pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::
         return Err(BadInput(rule.to_owned()).into());
     };
     let to = destination(args, into, process).await?;
-    let origin = origin(args, &selection, process.now_ms).await?;
+    // A process that hangs is not waited for.
+    let opening = origin(args, &selection, process.now_ms);
+    let Some(origin) = process.stop.run_until_cancelled(opening).await else {
+        bail!("stopped; nothing was sent");
+    };
+    let origin = origin?;
     let action = match args.dry_run {
         true => ReplayAction::Count {
             only_cohort: to.only_cohort(),
@@ -253,4 +258,42 @@ async fn in_table(args: &ReplayArgs, now_ms: fn() -> i64) -> anyhow::Result<Orig
 async fn in_table(args: &ReplayArgs, _: fn() -> i64) -> anyhow::Result<Origin> {
     let project = &args.project.name;
     bail!("this tickctl was built without AWS, where {project} is")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use tokio::net::TcpListener;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Replay {
+        #[command(flatten)]
+        args: ReplayArgs,
+    }
+
+    #[tokio::test]
+    async fn it_is_stopped_while_the_process_that_is_read_does_not_answer() {
+        let hangs = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", hangs.local_addr().unwrap());
+        let into = "http://127.0.0.1:9";
+        let line = ["replay", "--store", "--from", "1h", "--into", into];
+        let arguments = line.into_iter().chain(["--server", &server]);
+        let args = Replay::parse_from(arguments).args;
+        let process = ProcessContext {
+            now_ms: runtime::clock::now_ms,
+            stop: CancellationToken::new(),
+        };
+        let stop = process.stop.clone();
+        let accepted = async {
+            let connection = hangs.accept().await.unwrap();
+            stop.cancel();
+            connection
+        };
+        let (done, _connection) = tokio::join!(run(&args, &process), accepted);
+        let error = done.unwrap_err().to_string();
+        assert!(error.contains("nothing was sent"), "{error}");
+    }
 }
