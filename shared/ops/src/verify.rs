@@ -26,13 +26,11 @@ mod tests;
 use domain::count_of;
 
 use std::io;
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use app::ports::PortError;
 use app::time_text::time_text;
-use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
 use crate::text::duration;
@@ -40,7 +38,7 @@ use compare::{Lacking, Rules, Tally};
 use names::Names;
 use put_back::put_back;
 use read::{Divided, divide};
-use runs::Runs;
+use runs::{Room, Runs};
 use sample::Sample;
 
 pub use estimate::{EstimateLine, ReadPlan, estimate};
@@ -54,9 +52,6 @@ pub use request::{DueAfter, VerifyRequest, days_of};
 
 /// Pages that wait for the thread that divides them.
 const PAGES_WAITING_MAX: usize = 4;
-
-/// The most parts that are compared at the same time.
-const PARTS_AT_ONCE_MAX: usize = 2;
 
 /// What a comparison works with.
 pub struct Verify<'a> {
@@ -175,7 +170,7 @@ impl Verify<'_> {
         divided: Divided,
         rules: Rules,
         is_repair: bool,
-    ) -> Result<(Tally, Names, Option<Repaired>), VerifyError> {
+    ) -> Result<(Tally, Arc<Names>, Option<Repaired>), VerifyError> {
         let Divided {
             folder,
             parts,
@@ -185,25 +180,26 @@ impl Verify<'_> {
         let mut repaired = is_repair.then(Repaired::default);
         let mut lacking = Lacking::default();
         let of = parts.len() as u64;
-        // More would take more memory: up to 80 MB each.
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let at_once = threads.min(PARTS_AT_ONCE_MAX);
-        let compared = parts.into_iter().map(|part| {
-            let (names, folder) = (Arc::clone(&names), folder.path().to_owned());
-            tokio::task::spawn_blocking(move || {
+        // One after the other, in the same room: two at once would be somewhat faster, and take twice the memory or more.
+        let (sender, mut compared) = mpsc::channel(1);
+        let of_task = Arc::clone(&names);
+        tokio::task::spawn_blocking(move || {
+            let mut room = Room::default();
+            for part in parts {
                 let (mut tally, mut lacking) = (Tally::default(), Lacking::default());
-                part.sorted(&folder, &mut |records| {
+                let sorted = part.sorted(folder.path(), &mut room, &mut |records| {
                     let lacking = is_repair.then_some(&mut lacking);
-                    tally.compare(records, &names, &rules, lacking);
+                    tally.compare(records, &of_task, &rules, lacking);
                     Ok(())
-                })?;
-                Ok::<_, io::Error>((tally, lacking))
-            })
+                });
+                let compared = sorted.map(|()| (tally, lacking));
+                if sender.blocking_send(compared).is_err() {
+                    return;
+                }
+            }
         });
-        let mut compared = futures_util::stream::iter(compared).buffer_unordered(at_once);
         let mut done = 0;
-        while let Some(part) = compared.next().await {
-            let part = part.map_err(io::Error::other).flatten();
+        while let Some(part) = compared.recv().await {
             let (of_part, lacking_of_part) = part.map_err(|source| self.disk_error(source))?;
             tally.merge(of_part);
             lacking.extend(lacking_of_part);
@@ -220,8 +216,10 @@ impl Verify<'_> {
                 return Err(VerifyError::Stopped);
             }
         }
-        drop(compared);
-        let names = Arc::into_inner(names).unwrap_or_default();
+        if done < of {
+            let ended = io::Error::other("comparing ended before its last part");
+            return Err(self.disk_error(ended));
+        }
         Ok((tally, names, repaired))
     }
 

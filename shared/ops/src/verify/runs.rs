@@ -115,25 +115,35 @@ impl Runs {
     }
 }
 
+/// Room in memory for one part after another. Taken and given back for each, it would be more than that of the largest.
+#[derive(Default)]
+pub(super) struct Room {
+    bytes: Vec<u8>,
+    records: Vec<Record>,
+}
+
 impl Part {
     /// Passes the records to `each`, sorted by identity and place, in one or more portions; all records of a tick are
     /// in the same one.
     pub(super) fn sorted(
         mut self,
         folder: &Path,
+        room: &mut Room,
         each: &mut dyn FnMut(&mut [Record]) -> io::Result<()>,
     ) -> io::Result<()> {
         io::Seek::rewind(&mut self.file)?;
         if self.size.bytes <= PART_BYTES_MAX || self.depth >= DEPTH_MAX {
-            let length = usize::try_from(self.size.bytes).unwrap_or_default();
-            let mut bytes = Vec::with_capacity(length);
-            self.file.read_to_end(&mut bytes)?;
+            let Room { bytes, records } = room;
+            bytes.clear();
+            bytes.reserve_exact(usize::try_from(self.size.bytes).unwrap_or_default());
+            self.file.read_to_end(bytes)?;
             // The disk gets its room back at once.
             self.file.set_len(0)?;
-            let mut records = decode(&bytes, self.size.records)?;
-            drop(bytes);
+            records.clear();
+            records.reserve_exact(self.size.records);
+            decode(bytes, records)?;
             records.sort_unstable_by_key(|record| (record.identity, record.origin));
-            return each(&mut records);
+            return each(records);
         }
         let mut runs = Runs::at(folder, self.depth + 1)?;
         let mut reader = BufReader::with_capacity(1_024 * 1_024, &self.file);
@@ -164,19 +174,17 @@ impl Part {
         self.file.set_len(0)?;
         let (_dir, parts) = runs.finish()?;
         for part in parts {
-            part.sorted(folder, each)?;
+            part.sorted(folder, room, each)?;
         }
         Ok(())
     }
 }
 
-fn decode(mut bytes: &[u8], count: usize) -> io::Result<Vec<Record>> {
-    // A vector that grows takes up to three times its records while it is copied.
-    let mut records = Vec::with_capacity(count);
+fn decode(mut bytes: &[u8], records: &mut Vec<Record>) -> io::Result<()> {
     while !bytes.is_empty() {
         let (record, rest) = postcard::take_from_bytes(bytes).map_err(io::Error::other)?;
         records.push(record);
         bytes = rest;
     }
-    Ok(records)
+    Ok(())
 }
