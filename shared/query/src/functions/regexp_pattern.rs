@@ -175,7 +175,7 @@ fn class(chars: &mut Peekable<Chars<'_>>) -> Option<String> {
         let is_last = chars.peek() == Some(&']');
         let after = match before {
             Before::Hyphen => Before::Range,
-            _ => Before::Character,
+            Before::Nothing | Before::Character | Before::Range => Before::Character,
         };
         match char {
             ']' => return Some(class + "]"),
