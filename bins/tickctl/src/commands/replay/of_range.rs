@@ -49,7 +49,7 @@ pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::
     };
     let to = destination(args, into, process).await?;
     // A process that hangs is not waited for.
-    let opening = origin(args, &selection, process.now_ms);
+    let opening = Box::pin(origin(args, &selection, process.now_ms));
     let Some(origin) = process.stop.run_until_cancelled(opening).await else {
         bail!("stopped; nothing was sent");
     };

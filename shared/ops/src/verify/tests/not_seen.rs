@@ -138,13 +138,10 @@ async fn what_could_not_be_seen_is_neither_missing_nor_proven() {
 async fn what_the_archive_has_from_a_stream_that_removed_its_beginning_is_not_appended_again() {
     let mut memory = healthy(COUNT);
     memory.streamed.get_mut().unwrap().remove(300);
-    let removed_before = |before_ms| {
-        Some(UnseenPart {
-            before_ms: Some(before_ms),
-            what: "shard 0 of the stream has records from 77 on".to_owned(),
-        })
-    };
-    memory.stream_unseen = removed_before(START_MS - 1);
+    memory.stream_unseen = Some(UnseenPart {
+        before_ms: Some(START_MS - 1),
+        what: "shard 0 of the stream has records from 77 on".to_owned(),
+    });
     let proof = verified(&memory, |it| it.request.repair = true);
     let proof = proof.await.unwrap();
     assert_eq!(proof.repaired, Some(Repaired::default()));
