@@ -58,7 +58,7 @@ impl ArchivedTicks for Kept {
         range: Option<ReceiptRange>,
         days: BTreeSet<NaiveDate>,
     ) -> Pages<'_, ArchivedTick> {
-        let range = range.expect("a replay has a range");
+        let range = range.unwrap();
         assert_eq!(days, event_days(range, Some(1)));
         let mut rows: Vec<_> = self.0.iter().map(archived).collect();
         rows.retain(|row| row.ingested_at_ms.is_some_and(|at| range.contains(at)));
