@@ -223,7 +223,8 @@ pub async fn run(cli: Cli, process: ProcessContext) -> ExitCode {
     }
     if error.chain().any(|cause| cause.is::<BadInput>()) {
         ExitCode::from(EXIT_BAD_INPUT)
-    } else if error.chain().any(|cause| cause.is::<ExitUnseen>())
+    } else if error.is::<ExitUnseen>()
+        || error.chain().any(|cause| cause.is::<ExitUnseen>())
         || (reads && is_unanswered(&error))
     {
         ExitCode::from(EXIT_UNSEEN)

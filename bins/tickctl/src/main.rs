@@ -2,18 +2,16 @@
 
 use std::process::ExitCode;
 
+use runtime::host::stop_signal;
 use tickctl::cli::Cli;
 use tickctl::process::ProcessContext;
 use tokio_util::sync::CancellationToken;
-
-/// The exit code that shells use for an interrupted process.
-const EXIT_INTERRUPTED: i32 = 130;
 
 // One thread, since a load test often shares its machine with the server.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let stop = CancellationToken::new();
-    tokio::spawn(cancel_on_interrupt(stop.clone()));
+    tokio::spawn(cancel_on_signal(stop.clone()));
     tickctl::cli::run(
         Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit()),
         ProcessContext {
@@ -24,12 +22,9 @@ async fn main() -> ExitCode {
     .await
 }
 
-/// The first Ctrl-C lets the command end with its report; the second ends the process.
-async fn cancel_on_interrupt(stop: CancellationToken) {
-    if tokio::signal::ctrl_c().await.is_ok() {
+/// The first Ctrl-C or SIGTERM lets the command end with its report; the second ends the process.
+async fn cancel_on_signal(stop: CancellationToken) {
+    if stop_signal().await.is_ok() {
         stop.cancel();
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(EXIT_INTERRUPTED);
-        }
     }
 }

@@ -17,7 +17,7 @@ use crate::observe;
 use crate::observe::cloud_view;
 #[cfg(feature = "aws")]
 use crate::operator_clients::OperatorClients;
-use crate::process::ProcessContext;
+use crate::process::{EXIT_UNSEEN, ExitWith, ProcessContext};
 #[cfg(feature = "aws")]
 use crate::project_options::{ON_AWS, ProjectOptions};
 #[cfg(feature = "aws")]
@@ -37,7 +37,8 @@ Examples:
   tickctl status --watch 2
   tickctl status --aws --project prices --bucket prices-archive-123456789012-us-east-1 --watch 60
 
-Exit codes: 0 shown; 1 the store cannot be read; 2 a wrong option; 3 the tickstream cannot be asked.")]
+Exit codes: 0 shown; 1 the store cannot be read; 2 a wrong option; 3 the tickstream cannot be asked, or there is no such
+project.")]
 pub struct StatusArgs {
     #[command(flatten)]
     data: DataOptions,
@@ -64,14 +65,18 @@ pub struct StatusArgs {
 /// If there is nothing that can be looked at.
 pub async fn run(args: StatusArgs, process: ProcessContext) -> anyhow::Result<()> {
     let every = args.watch.map(Duration::from_secs);
-    watch::draw(every, &process, async || {
-        let screen = Box::pin(look(&args, &process)).await?;
-        Ok((screen, ()))
+    let is_found = watch::draw(every, &process, async || {
+        Box::pin(look(&args, &process)).await
     })
-    .await
+    .await?;
+    match is_found {
+        true => Ok(()),
+        false => Err(ExitWith(EXIT_UNSEEN).into()),
+    }
 }
 
-async fn look(args: &StatusArgs, process: &ProcessContext) -> anyhow::Result<String> {
+/// The screen, and whether there is such a project.
+async fn look(args: &StatusArgs, process: &ProcessContext) -> anyhow::Result<(String, bool)> {
     #[cfg(feature = "aws")]
     if args.project.aws {
         let clients = OperatorClients::open(&args.project.name, process.now_ms).await?;
@@ -81,12 +86,13 @@ async fn look(args: &StatusArgs, process: &ProcessContext) -> anyhow::Result<Str
             Some(bucket) => Some(quarantine_bucket::by_reason(bucket, (process.now_ms)()).await?),
             None => None,
         };
-        return Ok(cloud_screen::text(&args.project.name, &view, reasons));
+        let screen = cloud_screen::text(&args.project.name, &view, reasons);
+        return Ok((screen, view.has_flag()));
     }
     let access = args.data.open().await?;
     let view = observe::observe(&access, None, process.now_ms).await;
     if let DataAccess::Store(opened) = access {
         opened.store.close();
     }
-    Ok(machine_screen::text(&view?))
+    Ok((machine_screen::text(&view?), true))
 }

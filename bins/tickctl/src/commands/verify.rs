@@ -3,9 +3,7 @@
 mod proof_text;
 mod shown_progress;
 
-use anyhow::bail;
-#[cfg(feature = "aws")]
-use app::ports::PortError;
+use anyhow::{Context as _, bail};
 use clap::{Args, value_parser};
 use hyper::Method;
 #[cfg(feature = "aws")]
@@ -111,7 +109,9 @@ pub async fn run(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
         match is_said {
             true => error,
             // It must not look like differences.
-            false => ExitUnseen(format!("the comparison could not be completed: {error:#}")).into(),
+            false => error.context(ExitUnseen(
+                "the comparison could not be completed".to_owned(),
+            )),
         }
     })
 }
@@ -131,7 +131,7 @@ async fn compare(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
         }
         if args.repair {
             let repairable = verify.check_repairable().await;
-            repairable.map_err(|error| ExitUnseen(not_repaired(&error)))?;
+            repairable.context(ExitUnseen("nothing was repaired".to_owned()))?;
         }
         let proof = verify.run(&request, &watch).await?;
         watch.clear();
@@ -166,11 +166,6 @@ async fn compare(args: VerifyArgs, process: ProcessContext) -> anyhow::Result<()
 }
 
 #[cfg(feature = "aws")]
-fn not_repaired(error: &PortError) -> String {
-    format!("nothing was repaired: {error}: {}", error.source)
-}
-
-#[cfg(feature = "aws")]
 fn estimate_text(lines: &[EstimateLine], json: bool) -> String {
     let usd: f64 = lines.iter().map(|line| line.usd).sum();
     if json {
@@ -183,11 +178,13 @@ fn estimate_text(lines: &[EstimateLine], json: bool) -> String {
             unit,
             usd,
         } = line;
-        format!("{what:<9} {quantity:.3} {unit}: at most {usd:.4} USD\n")
+        // Parts of a read unit or of a gigabyte.
+        let digits = if quantity.fract() > 0.0 { 3 } else { 0 };
+        format!("{what:<9} {quantity:.digits$} {unit}: at most {usd:.4} USD\n")
     });
     let text: String = text.collect();
     format!(
-        "{text}total     at most {usd:.2} USD, at the prices of us-east-1; the table's size is up to 6 hours old"
+        "{text}total     at most {usd:.4} USD, at the prices of us-east-1; the table's size is up to 6 hours old"
     )
 }
 

@@ -145,6 +145,14 @@ impl CloudView {
         Ok(self.answer()?.responded.health.summary())
     }
 
+    /// Whether the flag of the project was seen, without which there is no such project in this account and region.
+    pub(crate) fn has_flag(&self) -> bool {
+        matches!(
+            self.flag,
+            Ok(FlagContent::Value(_) | FlagContent::Unreadable(_))
+        )
+    }
+
     /// What goes to the stream.
     pub(crate) fn receiving(&self) -> Observed<Receiving> {
         let (recent, from_ms) = self.metrics(|it| (it.traffic().recent, it.recent_from_ms()))?;
@@ -330,6 +338,15 @@ mod tests {
         assert_eq!(id(address), Some("abc123".to_owned()));
         assert_eq!(id("https://ticks.example.com"), None);
         assert_eq!(id("http://localhost:4566"), None);
+    }
+
+    #[test]
+    fn a_project_without_a_flag_is_not_there() {
+        let seen = |flag| CloudView { flag, ..view(&[]) }.has_flag();
+        assert!(view(&[]).has_flag());
+        assert!(seen(Ok(FlagContent::Unreadable("x".to_owned()))));
+        assert!(!seen(Ok(FlagContent::Missing)));
+        assert!(!seen(Err(unobserved("no rights", "ask"))));
     }
 
     #[test]

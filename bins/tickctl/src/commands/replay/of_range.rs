@@ -90,16 +90,18 @@ pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::
         opened.store.close();
     }
     let (report, done) = replaying;
-    print_line(&text(&report, args.dry_run, into))?;
-    if let Some(day) = first_day {
+    // Of an origin that could not be read at all, nothing is known.
+    if done.is_ok() || !report.is_empty() {
+        print_line(&text(&report, args.dry_run, into))?;
+    }
+    if let (Some(day), Ok(())) = (first_day, &done) {
         print_line(&format!(
             "note      no folders of days before {day} were read; trades that were sent later than that are in them, and \
              a higher --late-days than {} reads these, too",
             args.late_days
         ))?;
     }
-    done.map_err(|error| anyhow::anyhow!("{}", error.source))
-        .context("not all was sent; repeating the command is safe")?;
+    done.context("not all was sent; repeating the command is safe")?;
     failure(&report)
 }
 
