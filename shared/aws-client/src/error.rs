@@ -100,7 +100,7 @@ impl CallError {
         }
     }
 
-    /// What a person who called should look at; `None` if only the error itself tells.
+    /// What the caller should check; `None` if the message of the error says enough.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         let code = match self {

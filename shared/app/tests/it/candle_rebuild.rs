@@ -225,7 +225,7 @@ async fn what_is_not_known_completely_is_left_alone() {
     assert_eq!(kept[0].as_ref().unwrap().block, before.block);
 }
 
-/// None of them would be as it should be, and a replacement would not be stored.
+/// With another interval, every candle would look missing, and the replacements could not be stored.
 #[tokio::test]
 async fn stored_candles_of_another_interval_are_not_taken_for_missing_ones() {
     let scene = Scene::new(stored()).await;

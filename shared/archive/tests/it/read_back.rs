@@ -163,7 +163,7 @@ async fn only_days_that_exist_are_looked_at() {
     );
 }
 
-/// A row of another time, or without one, is not of a range, and is one of the day.
+/// A range leaves out rows that were received at other times, or that have no time of receipt.
 #[tokio::test]
 async fn without_a_range_all_rows_of_the_days_are_read() {
     let (data, made) = written();

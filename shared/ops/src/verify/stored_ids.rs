@@ -1,14 +1,14 @@
-//! Remembers which ticks the store has, so that their copies are found whatever time of receipt these say.
+//! Remembers which ticks the store has, so that a copy is found even if its time of receipt differs.
 
 use std::hash::Hasher as _;
 
 use twox_hash::XxHash64;
 
-/// 2^26 bits, 8 MiB: with ten million ticks, one id in seven is taken for that of a stored tick without being one.
+/// 2^26 bits, 8 MiB. With ten million stored ticks, the false positive rate is one in seven.
 const BITS: u64 = 1 << 26;
 
-/// A set of ids that takes the same memory for any number: a Bloom filter with one hash. It says yes to every id that it
-/// was given, and to some others, which only costs their comparison.
+/// A Bloom filter with one hash function: a set of ids in constant memory. It never misses an id that was inserted; a
+/// false positive only costs a comparison.
 pub(super) struct StoredIds {
     words: Vec<u64>,
 }

@@ -229,7 +229,7 @@ async fn tokens_beyond_a_number_are_counted_together() {
     assert_eq!(matched.sum::<u64>(), u64::from(count));
 }
 
-/// A copy is one whatever time of receipt it says, even if it has none, and nothing is written beside it.
+/// A copy is found even if its time of receipt differs or is missing, and a repair does not add another one.
 #[tokio::test]
 async fn a_copy_with_another_time_of_receipt_is_found() {
     let out_of_range_ms = START_MS - 1;

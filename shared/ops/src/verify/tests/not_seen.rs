@@ -133,7 +133,7 @@ async fn what_could_not_be_seen_is_neither_missing_nor_proven() {
     assert_eq!(proof_of(&memory).await.verdict(), Verdict::Differences);
 }
 
-/// One that came late from the outbox may be the first that is left, so that removed ones were received after it.
+/// The oldest record left may have come late from the outbox, so records removed before it may have been received later.
 #[tokio::test]
 async fn what_the_archive_has_from_a_stream_that_removed_its_beginning_is_not_appended_again() {
     let mut memory = healthy(COUNT);
