@@ -6,6 +6,7 @@ use domain::{Price, Tick};
 use ops::flag_record::FLAG_CACHED_MS;
 use ops::stage_proof::{Prover, StageProof};
 use ops::verify::{Proof, Repair as _};
+use testkit::stream_fault::StreamFault;
 use testkit::ticks::in_cohort;
 
 use crate::verify::{Stores, listed, received};
@@ -13,40 +14,8 @@ use crate::verify::{Stores, listed, received};
 /// Ticks of the stage, all of the cohort.
 const COUNT: usize = 30_000;
 
-/// What is between the webhook and the stores.
-#[derive(Debug, Clone, Copy)]
-enum Fault {
-    None,
-    /// One of 10,000 does not come to the stream.
-    Drops,
-    /// One of 10,000 is appended twice.
-    Doubles,
-    /// The ninth digit of one price of 10,000 is changed.
-    Changes,
-    /// Firehose writes nothing from some time on.
-    FirehoseStands,
-}
-
-impl Fault {
-    fn streamed(self, made: &[Tick]) -> Vec<Tick> {
-        let mut streamed = Vec::with_capacity(made.len());
-        for (at, tick) in made.iter().enumerate() {
-            let is_hit = at % 10_000 == 5_000;
-            let mut tick = tick.clone();
-            match self {
-                Self::Drops if is_hit => continue,
-                Self::Doubles if is_hit => streamed.push(tick.clone()),
-                Self::Changes if is_hit => {
-                    tick.price = Price::parse(&format!("{}01", tick.price)).unwrap();
-                }
-                Self::None | Self::Drops | Self::Doubles | Self::Changes | Self::FirehoseStands => {
-                }
-            }
-            streamed.push(tick);
-        }
-        streamed
-    }
-}
+/// Ticks that are archived before Firehose stands still.
+const ARCHIVED_BEFORE: usize = 9_000;
 
 struct StoresProver<'a>(&'a Stores);
 
@@ -72,24 +41,33 @@ async fn no_stage_goes_up_over_a_fault_of_one_in_ten_thousand_on_aws() {
     for part in in_cohort(&made).chunks(1_000) {
         table.put(part).await.unwrap();
     }
-    for (fault, expected) in [
-        (Fault::None, Ok(COUNT as u64)),
-        (Fault::Drops, Err("3 missing in the stream")),
-        (Fault::Doubles, Err("3 more than once in the stream")),
-        (Fault::Changes, Err("3 different in the stream")),
+    for (fault, archived, expected) in [
+        (StreamFault::None, COUNT, Ok(COUNT as u64)),
+        (StreamFault::Drops, COUNT, Err("3 missing in the stream")),
         (
-            Fault::FirehoseStands,
+            StreamFault::Doubles,
+            COUNT,
+            Err("3 more than once in the stream"),
+        ),
+        (
+            StreamFault::Changes,
+            COUNT,
+            Err("3 different in the stream"),
+        ),
+        (
+            StreamFault::None,
+            ARCHIVED_BEFORE,
             Err("of 30000 ticks of the cohort 9000 match, and 21000 missing in the archive"),
         ),
     ] {
         stores.empty_stream_and_archive().await;
-        for part in fault.streamed(&made).chunks(500) {
+        let numbered = (0..).zip(&made);
+        let streamed: Vec<Tick> = numbered
+            .flat_map(|(number, tick)| fault.appended(number, tick))
+            .collect();
+        for part in streamed.chunks(500) {
             stores.append(part).await.unwrap();
         }
-        let archived = match fault {
-            Fault::FirehoseStands => 9_000,
-            Fault::None | Fault::Drops | Fault::Doubles | Fault::Changes => COUNT,
-        };
         stores.archive(&made[..archived]).await.unwrap();
         let prover = StoresProver(&stores);
         let gate = StageProof {

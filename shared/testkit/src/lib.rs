@@ -16,6 +16,7 @@ pub mod recording_service;
 pub mod release_1_0;
 pub mod replay;
 pub mod runtime_api;
+pub mod stream_fault;
 pub mod throttled_table;
 pub mod ticks;
 pub mod written;

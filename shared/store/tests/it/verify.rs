@@ -16,6 +16,7 @@ use ops::verify::{DueAfter, Progress, Proof, Repair, Repaired, Verdict, VerifyRe
 use rust_decimal::Decimal;
 use store::{Archiver, EmbeddedStore, LocalVerify, StreamRetention};
 use tempfile::TempDir;
+use testkit::stream_fault::StreamFault;
 use testkit::ticks::{START_MS, in_cohort, tick, ticks};
 
 use crate::{open, refs, whole_stream};
@@ -298,22 +299,10 @@ async fn what_the_stream_no_longer_has_is_not_missing() {
     );
 }
 
-/// What a stream does to the ticks that it is given.
-#[derive(Debug, Clone, Copy)]
-enum Fault {
-    None,
-    /// It loses one of 10,000.
-    Drops,
-    /// It appends one of 10,000 twice.
-    Doubles,
-    /// It changes the ninth digit of one price of 10,000.
-    Changes,
-}
-
 /// The stream of a store behind a fault.
 struct Faulty {
     stream: EmbeddedStore,
-    fault: Fault,
+    fault: StreamFault,
     seen: AtomicU64,
 }
 
@@ -326,18 +315,8 @@ impl TickStream for Faulty {
     ) -> Result<Vec<Refused>, PortError> {
         let mut appended: Vec<Tick> = Vec::with_capacity(ticks.len());
         for tick in ticks {
-            let is_hit = self.seen.fetch_add(1, Ordering::Relaxed) % 10_000 == 5_000;
-            let mut tick = (*tick).clone();
-            match self.fault {
-                Fault::Drops if is_hit => continue,
-                Fault::Doubles if is_hit => appended.push(tick.clone()),
-                Fault::Changes if is_hit => {
-                    let price = tick.price.decimal() + Decimal::new(1, 7);
-                    tick.price = Price::new(price).unwrap();
-                }
-                Fault::None | Fault::Drops | Fault::Doubles | Fault::Changes => {}
-            }
-            appended.push(tick);
+            let number = self.seen.fetch_add(1, Ordering::Relaxed);
+            appended.extend(self.fault.appended(number, tick));
         }
         let appended: Vec<&Tick> = appended.iter().collect();
         self.stream.append(&appended, outbox_id).await
@@ -358,12 +337,16 @@ impl Prover for LocalProver<'_> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_stage_goes_up_over_a_fault_of_one_in_ten_thousand() {
     for (fault, archives, expected) in [
-        (Fault::None, true, Ok(33_000)),
-        (Fault::Drops, true, Err("3 missing in the stream")),
-        (Fault::Doubles, true, Err("3 more than once in the stream")),
-        (Fault::Changes, true, Err("3 different in the stream")),
+        (StreamFault::None, true, Ok(33_000)),
+        (StreamFault::Drops, true, Err("3 missing in the stream")),
         (
-            Fault::None,
+            StreamFault::Doubles,
+            true,
+            Err("3 more than once in the stream"),
+        ),
+        (StreamFault::Changes, true, Err("3 different in the stream")),
+        (
+            StreamFault::None,
             false,
             Err("33000 ticks of the stream not yet written to the archive"),
         ),
