@@ -14,6 +14,7 @@ mod rebuild;
 mod replay;
 mod rollout;
 mod status;
+mod stream_replay;
 mod verify;
 
 use std::sync::Arc;
@@ -85,6 +86,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/api/status", get(status::status))
         .route("/api/rebuild", post(rebuild::run))
         .route("/api/replay/ticks", post(replay::ticks))
+        .route("/api/replay/stream", post(stream_replay::run))
         .route("/api/archive/flush", post(archive::flush))
         .route("/api/backup", post(backup::make))
         .route("/api/verify", post(verify::run))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use domain::{MS_PER_DAY, Price, Tick, Token, Volume};
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::pace::{Stopped, WasStopped, at_once, next_or_stopped, wait_for_turn};
@@ -36,11 +37,11 @@ pub enum ReplayOrigin<'a> {
 }
 
 /// What became of ticks that were sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     /// Accepted for the first time, as far as the destination knows.
     pub new: u64,
-    /// Repeats of what it has.
+    /// Repeats of what it has, or will have without this.
     pub duplicate: u64,
     /// Refused for good.
     pub rejected: u64,
@@ -106,7 +107,7 @@ pub enum ReplayAction<'a> {
 }
 
 /// What was found, and what became of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TickReplayReport {
     /// Ticks that are meant and that the destination takes.
     pub selected: u64,

@@ -20,6 +20,7 @@ mod request;
 mod runs;
 mod sample;
 mod stored_ids;
+mod stream_replay;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use app::ports::PortError;
+use app::read_back::ReceiptRange;
 use app::time_text::time_text;
 use tokio::sync::mpsc;
 
@@ -37,7 +39,7 @@ use crate::text::duration;
 use compare::{Lacking, Rules, Tally};
 use names::Names;
 use put_back::put_back;
-use read::{Divided, divide};
+use read::{Divided, Unseen, divide};
 use runs::{Room, Runs};
 use sample::Sample;
 
@@ -49,6 +51,7 @@ pub use proof::{
 };
 pub use record::FieldDifference;
 pub use request::{DueAfter, VerifyRequest, days_of};
+pub use stream_replay::StreamReplayRequest;
 
 /// Pages that wait for the thread that divides them.
 const PAGES_WAITING_MAX: usize = 4;
@@ -128,15 +131,11 @@ impl Verify<'_> {
     pub async fn run(&self, request: &VerifyRequest) -> Result<Proof, VerifyError> {
         let due_after = request.due_after(self.due_after);
         let range = request.range(self.now_ms, due_after)?;
-        let runs = Runs::new(&self.temp_folder).map_err(|source| self.disk_error(source))?;
-        let (pages, received) = mpsc::channel(PAGES_WAITING_MAX);
         let sample = Sample::one_in(request.one_in);
-        let divider = tokio::task::spawn_blocking(move || divide(received, runs, range, sample));
-        let read = self.read(range, due_after, pages).await;
-        let divided = divider.await.map_err(io::Error::other).flatten();
-        let divided = divided.map_err(|source| self.disk_error(source))?;
-        let (rules, mut unseen) = read?;
-        let (tally, names, repaired) = self.compare(divided, rules, request.repair).await?;
+        let (divided, rules, unseen) = self.read_and_divide(range, due_after, sample).await?;
+        let mut unseen = unseen.all();
+        let repair = request.repair.then_some(self.repair);
+        let (tally, names, repaired) = self.compare(divided, rules, repair).await?;
         let groups = tally.groups(&names);
         let removed = tally.counts.stream.unseen;
         if removed > 0 && unseen.is_empty() {
@@ -164,12 +163,29 @@ impl Verify<'_> {
         })
     }
 
-    /// Compares the parts, one after the other, and repairs what each lacks.
+    /// Reads the places, and divides their records into parts on disk.
+    async fn read_and_divide(
+        &self,
+        range: ReceiptRange,
+        due_after: DueAfter,
+        sample: Sample,
+    ) -> Result<(Divided, Rules, Unseen), VerifyError> {
+        let runs = Runs::new(&self.temp_folder).map_err(|source| self.disk_error(source))?;
+        let (pages, received) = mpsc::channel(PAGES_WAITING_MAX);
+        let divider = tokio::task::spawn_blocking(move || divide(received, runs, range, sample));
+        let read = self.read(range, due_after, pages).await;
+        let divided = divider.await.map_err(io::Error::other).flatten();
+        let divided = divided.map_err(|source| self.disk_error(source))?;
+        let (rules, unseen) = read?;
+        Ok((divided, rules, unseen))
+    }
+
+    /// Compares the parts, one after the other, and repairs what each lacks, if there is a repair.
     async fn compare(
         &self,
         divided: Divided,
         rules: Rules,
-        is_repair: bool,
+        repair: Option<&dyn Repair>,
     ) -> Result<(Tally, Arc<Names>, Option<Repaired>), VerifyError> {
         let Divided {
             folder,
@@ -177,7 +193,8 @@ impl Verify<'_> {
             names,
         } = divided;
         let (names, mut tally) = (Arc::new(names), Tally::default());
-        let mut repaired = is_repair.then(Repaired::default);
+        let is_repair = repair.is_some();
+        let mut repaired = Repaired::default();
         let mut lacking = Lacking::default();
         let of = parts.len() as u64;
         // One after the other, in the same room: two at once would be somewhat faster, and take twice the memory or more.
@@ -204,10 +221,10 @@ impl Verify<'_> {
             tally.merge(of_part);
             lacking.extend(lacking_of_part);
             done += 1;
-            if let Some(repaired) = &mut repaired
+            if let Some(repair) = repair
                 && (lacking.is_large() || done == of)
             {
-                put_back(self.repair, &std::mem::take(&mut lacking), repaired).await?;
+                put_back(repair, &std::mem::take(&mut lacking), &mut repaired).await?;
             }
             let phase = Phase::Compare;
             let of = Some(of);
@@ -220,7 +237,7 @@ impl Verify<'_> {
             let ended = io::Error::other("comparing ended before its last part");
             return Err(self.disk_error(ended));
         }
-        Ok((tally, names, repaired))
+        Ok((tally, names, is_repair.then_some(repaired)))
     }
 
     fn disk_error(&self, source: io::Error) -> VerifyError {

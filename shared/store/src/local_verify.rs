@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use app::ports::PortError;
 use app::read_back::ReceiptRange;
+use app::tick_replay::TickReplayReport;
 use archive::{ArchiveReader, Folder, add_missing};
 use async_trait::async_trait;
 use domain::Tick;
 use ops::stage_proof;
-use ops::verify::{DueAfter, Places, Proof, Repair, Verify, VerifyError, VerifyRequest, Watch};
+use ops::verify::{
+    DueAfter, Places, Proof, Repair, StreamReplayRequest, Verify, VerifyError, VerifyRequest, Watch,
+};
 
 use crate::embedded::EmbeddedStore;
 use crate::error::StorageError;
@@ -53,6 +56,18 @@ impl LocalVerify {
         request.range(now_ms, request.due_after(self.due_after))
     }
 
+    /// The range that [`Self::replay_into_stream`] compares.
+    ///
+    /// # Errors
+    /// As [`VerifyRequest::range`].
+    pub fn replay_range(
+        &self,
+        request: &StreamReplayRequest,
+        now_ms: i64,
+    ) -> Result<ReceiptRange, VerifyError> {
+        request.range(now_ms, self.due_after)
+    }
+
     /// Compares, repairs if requested, and keeps the proof. Only one comparison of a data folder may run at a time.
     ///
     /// # Errors
@@ -63,6 +78,36 @@ impl LocalVerify {
         now_ms: i64,
         watch: &dyn Watch,
     ) -> Result<Proof, VerifyError> {
+        let archive = self.begin()?;
+        let proof = self.of(&archive, now_ms, watch).run(request).await;
+        drop(std::fs::remove_dir_all(&self.work));
+        let proof = proof?;
+        if let Err(error) = self.store.keep_proof(&proof).await {
+            tracing::warn!(error = %error, "the proof could not be kept");
+        }
+        Ok(proof)
+    }
+
+    /// Appends to the stream the ticks of a range that it lacks, see [`Verify::replay_into_stream`]. Only one comparison of
+    /// a data folder may run at a time, with this one.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub async fn replay_into_stream(
+        &self,
+        request: &StreamReplayRequest,
+        now_ms: i64,
+        watch: &dyn Watch,
+    ) -> Result<TickReplayReport, VerifyError> {
+        let archive = self.begin()?;
+        let verify = self.of(&archive, now_ms, watch);
+        let report = verify.replay_into_stream(request).await;
+        drop(std::fs::remove_dir_all(&self.work));
+        report
+    }
+
+    /// Makes the folder for temporary files.
+    fn begin(&self) -> Result<ArchiveReader, VerifyError> {
         // What a comparison that was killed has left.
         match std::fs::remove_dir_all(&self.work) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -71,12 +116,21 @@ impl LocalVerify {
             Ok(()) | Err(_) => {}
         }
         std::fs::create_dir_all(&self.work).map_err(|error| self.disk_error(error))?;
-        let archive = ArchiveReader::new(Arc::new(self.archive.clone()), self.work.clone());
-        let verify = Verify {
+        let archive = Arc::new(self.archive.clone());
+        Ok(ArchiveReader::new(archive, self.work.clone()))
+    }
+
+    fn of<'a>(
+        &'a self,
+        archive: &'a ArchiveReader,
+        now_ms: i64,
+        watch: &'a dyn Watch,
+    ) -> Verify<'a> {
+        Verify {
             places: Places {
                 store: &self.store,
                 stream: &self.store,
-                archive: &archive,
+                archive,
                 pending: Some(&self.store),
             },
             repair: self,
@@ -84,14 +138,7 @@ impl LocalVerify {
             now_ms,
             temp_folder: self.work.clone(),
             watch,
-        };
-        let proof = verify.run(request).await;
-        drop(std::fs::remove_dir_all(&self.work));
-        let proof = proof?;
-        if let Err(error) = self.store.keep_proof(&proof).await {
-            tracing::warn!(error = %error, "the proof could not be kept");
         }
-        Ok(proof)
     }
 
     fn disk_error(&self, source: std::io::Error) -> VerifyError {

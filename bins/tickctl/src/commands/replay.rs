@@ -2,9 +2,11 @@
 //! the stream.
 
 mod destination;
+mod into_stream;
 mod of_file;
 mod of_range;
 mod range_text;
+mod selected_range;
 mod spool;
 
 use std::path::PathBuf;
@@ -12,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Args, value_parser};
 use hyper::Uri;
 
+use crate::data_access::DataOptions;
 use crate::formats::{Format, Market};
 use crate::moment::Moment;
 use crate::pace::Speed;
@@ -29,11 +32,13 @@ It is safe to repeat a replay: a tick that is already stored counts as duplicate
 digits in the file.
 
 With --store or --archive, ticks that tickstream received in a range are sent again, with the ids that they have:
-into another tickstream, or the stream of a project on AWS. What was counted there stays as it is; analytics that
-lost it, or that starts from nothing, counts it. The archive has amounts as doubles, and only the ticks of the
-stream. The stream gets the ticks that were decided for it when they were first stored. The archive on AWS has
-repeats twice until `tickctl compact` merges their days. Ticks are found by the time of their receipt, also those
-of trades that were sent days late; --late-days says how far an archive on S3 is searched for these.
+into another tickstream, or into the stream. What was counted there stays as it is; analytics that lost it, or that
+starts from nothing, counts it. The archive has amounts as doubles, and only the ticks of the stream. The stream
+gets the ticks that were decided for it when they were first stored. The stream of a project on AWS gets all of
+them, and its consumers count a tick once; the archive there has repeats twice until `tickctl compact` merges their
+days. The stream of this machine gets only those that it lacks, without those of the last 6 seconds. Ticks are found
+by the time of their receipt, also those of trades that were sent days late; --late-days says how far an archive on
+S3 is searched for these.
 
 Examples:
   tickctl replay binance-BTCUSDT-2021-01-08.csv --format binance-trades --speed 10
@@ -44,6 +49,7 @@ Examples:
   tickctl replay ticks.csv --format ticks-csv --batch 500 --skip 120000
   tickctl replay --store --from 24h --dry-run --into http://127.0.0.1:9090
   tickctl replay --store --from 24h --tokens BTC,ETH --rate 5000 --into http://127.0.0.1:9090
+  tickctl replay --store --from 24h --into stream
   tickctl replay --store --aws --from 24h --into http://127.0.0.1:8080
   tickctl replay --archive s3://tickstream-archive-123456789012-us-east-1/price-archive/ --from 2h --to 1h \\
     --into stream --aws
@@ -86,7 +92,7 @@ pub struct ReplayArgs {
     #[arg(long, conflicts_with = "file")]
     pub dry_run: bool,
     /// Where to send: the address of a tickstream, http or https, where a path in front of /webhooks is kept; or
-    /// `stream`, with --aws. Of a file, the default is http://127.0.0.1:8080.
+    /// `stream`: that of this machine, or with --aws of the project. Of a file, the default is http://127.0.0.1:8080.
     #[arg(long, value_name = "URL|stream")]
     pub into: Option<String>,
     /// Whose store and stream: those of a project on AWS, or of this machine.
@@ -155,6 +161,20 @@ impl ReplayArgs {
             timeout: self.timeout,
         })
     }
+
+    /// Where the data of this machine is.
+    fn data_options(&self) -> DataOptions {
+        DataOptions {
+            data_dir: self.data_dir.clone(),
+            server: self.server.clone(),
+            token: self.token.clone(),
+            timeout: self.timeout,
+        }
+    }
+
+    fn is_on_s3(&self) -> bool {
+        self.archive.as_ref().is_some_and(|place| !place.is_empty())
+    }
 }
 
 /// Replays the file or the range, and prints a summary.
@@ -163,7 +183,10 @@ impl ReplayArgs {
 /// [`BadInput`] for an invalid file, row or option; others if not every tick was accepted or could be seen.
 pub async fn run(args: ReplayArgs, process: ProcessContext) -> anyhow::Result<()> {
     let (Some(file), Some(format)) = (args.file.clone(), args.format) else {
-        return of_range::run(&args, &process).await;
+        return match args.into.as_deref() {
+            Some("stream") if !args.project.aws => into_stream::run(&args, &process).await,
+            Some(_) | None => of_range::run(&args, &process).await,
+        };
     };
     if let Some(to) = &args.to {
         let rule = match to.contains("://") {

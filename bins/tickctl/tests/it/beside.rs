@@ -102,6 +102,21 @@ fn candles_are_compared_by_the_process_as_in_a_folder() {
 }
 
 #[test]
+fn a_replay_into_the_stream_is_done_by_the_process() {
+    let folder = ranges::folder();
+    let tickstream = Tickstream::start(&folder);
+    let replay = ["replay", "--store", "--from", "2026-03-07", "--to"];
+    let into = ["2026-03-08", "--into", "stream", "--tokens", "BTC"];
+    let run = on(&folder, &[&replay[..], &into].concat());
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
+    assert_eq!(
+        run.stdout,
+        "replayed  120 ticks into the stream: 0 appended, 120 there before or on their way\n"
+    );
+    tickstream.stop();
+}
+
+#[test]
 fn a_range_of_which_ticks_were_removed_is_not_seen_with_or_without_a_process() {
     let folder = ranges::folder();
     ranges::sweep(&folder, "2026-03-07");

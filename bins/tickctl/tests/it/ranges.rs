@@ -230,14 +230,81 @@ fn a_trade_that_was_sent_late_is_found_in_its_older_folder() {
     );
 }
 
+/// Of a repeat, the stream gets nothing.
 #[test]
-fn a_range_needs_a_destination_that_takes_repeats() {
+fn into_the_stream_of_this_machine_goes_only_what_it_lacks() {
+    let folder = folder();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let replay = |more: &[&str]| {
+        let range = ["--from", "2026-03-07", "--to", "2026-03-08"];
+        on(
+            &folder,
+            &[&["replay", "--into", "stream"], &range[..], more].concat(),
+        )
+    };
+    let left_out = "left out  120 ticks: they do not belong to the stream\n";
+    let run = replay(&["--store"]);
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
+    let there =
+        "replayed  120 ticks into the stream: 0 appended, 120 there before or on their way\n";
+    assert_eq!(run.stdout, format!("{left_out}{there}"));
+    // A tick that was stored and never appended.
+    runtime.block_on(async {
+        let store = open(folder.path());
+        let lost = CohortTick {
+            tick: tick("BTC", 200),
+            in_cohort: true,
+            arrival_stamped: false,
+        };
+        let receipt = store.put(&[lost]).await.unwrap();
+        let entry = LedgerEntry::default();
+        LedgerWriter::commit(&store, receipt.outbox_id, entry)
+            .await
+            .unwrap();
+        store.close();
+    });
+    let run = replay(&["--archive"]);
+    assert_eq!(run.code, 3, "there is no archive yet: {run:?}");
+    let run = replay(&["--store", "--tokens", "BTC", "--dry-run"]);
+    let would = "would append 1 of 121 ticks";
+    assert!(run.code == 0 && run.stdout.contains(would), "{run:?}");
+    let run = replay(&["--store", "--tokens", "BTC"]);
+    let appended = "replayed  121 ticks into the stream: 1 appended, 120 there";
+    assert!(run.stdout.starts_with(appended), "{run:?}");
+    let run = replay(&["--store"]);
+    assert!(run.stdout.contains("121 ticks into the stream: 0 appended"));
+    let archive = Archive::open(folder.path()).unwrap();
+    let archived: Vec<Tick> = (0..50).map(|n| tick("BTC", n)).collect();
+    archive.write_range(0, 1, 50, &archived).unwrap();
+    let run = replay(&["--archive"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let of_archive =
+        "replayed  50 ticks into the stream: 0 appended, 50 there before or on their way\n";
+    assert_eq!(run.stdout, of_archive);
+    for (range, said) in [
+        (&["--from", "2s"][..], "the range is empty"),
+        (
+            &["--from", "2026-01-01", "--to", "2026-01-02"],
+            "no tick that was received",
+        ),
+    ] {
+        let run = on(
+            &folder,
+            &[&["replay", "--store", "--into", "stream"], range].concat(),
+        );
+        let output = format!("{}{}", run.stdout, run.stderr);
+        assert!(run.code == 3 && output.contains(said), "{run:?}");
+    }
+}
+
+#[test]
+fn a_range_needs_a_destination_that_can_take_it() {
     let folder = folder();
     for (options, rule) in [
         (&["--store", "--from", "1h"][..], "where to?"),
         (
-            &["--store", "--from", "1h", "--into", "stream"],
-            "takes no repeats",
+            &["--archive", "s3://b/p", "--from", "1h", "--into", "stream"],
+            "its own store or archive",
         ),
         (
             &[

@@ -33,18 +33,26 @@ pub(super) async fn run(
     if let Err(error) = api.verify.range(&request, now_ms) {
         return Err(Problem::new(StatusCode::BAD_REQUEST, error.to_string()));
     }
-    let Ok(turn) = std::sync::Arc::clone(&api.verifying).try_lock_owned() else {
-        let detail = "another comparison is running: wait for its end";
-        return Err(Problem::new(StatusCode::CONFLICT, detail).with_code("verify_running"));
-    };
-    let begun = Progress {
-        phase: Phase::StoreAndStream,
-        done: 0,
-        of: None,
-    };
-    Ok(job::respond(begun, move |progress, stop| {
-        compare(api, request, now_ms, progress, stop, turn)
+    let turn = turn(&api)?;
+    Ok(job::respond(BEGUN, move |progress, stop| {
+        compare(api, request, now_ms, Reported { progress, stop }, turn)
     }))
+}
+
+/// The progress of a comparison that begins.
+pub(super) const BEGUN: Progress = Progress {
+    phase: Phase::StoreAndStream,
+    done: 0,
+    of: None,
+};
+
+/// The turn of a comparison, unless another has it.
+pub(super) fn turn(api: &Api) -> Result<OwnedMutexGuard<()>, Problem> {
+    let turn = std::sync::Arc::clone(&api.verifying).try_lock_owned();
+    turn.map_err(|_| {
+        let detail = "another comparison is running: wait for its end";
+        Problem::new(StatusCode::CONFLICT, detail).with_code("verify_running")
+    })
 }
 
 /// The last proof, its outcome in a word (null before the first one), and whether a step up can rest on it.
@@ -69,9 +77,9 @@ pub(super) async fn last(
 }
 
 /// Reports progress to the response, and stops with it.
-struct Reported {
-    progress: watch::Sender<Progress>,
-    stop: CancellationToken,
+pub(super) struct Reported {
+    pub(super) progress: watch::Sender<Progress>,
+    pub(super) stop: CancellationToken,
 }
 
 impl Watch for Reported {
@@ -88,11 +96,9 @@ async fn compare(
     api: std::sync::Arc<Api>,
     request: VerifyRequest,
     now_ms: i64,
-    progress: watch::Sender<Progress>,
-    stop: CancellationToken,
+    watch: Reported,
     _turn: OwnedMutexGuard<()>,
 ) -> Result<Proof, String> {
-    let watch = Reported { progress, stop };
     let proof = api.verify.run(&request, now_ms, &watch).await;
     let proof = proof.map_err(|error| {
         let cause = runtime::causes::joined(&error);

@@ -51,6 +51,8 @@ pub(super) struct Rules {
     pub(super) due: Due,
     /// Whether all is known that is on its way. What is neither there nor on its way is missing then, due or not.
     pub(super) pending_is_known: bool,
+    /// Whether ticks that the archive lacks are passed over.
+    pub(super) only_archived: bool,
     pub(super) store: Sight,
     pub(super) stream: Sight,
     pub(super) archive: Sight,
@@ -75,6 +77,8 @@ pub(super) struct Tally {
     by_token: HashMap<Option<TokenNumber>, Counts>,
     pub(super) examples: Vec<Example>,
     examples_of: HashMap<(Finding, Place), usize>,
+    /// Ticks of the cohort that stream and archive lack, where the stream could not be seen: it may have had them.
+    pub(super) maybe_streamed: u64,
 }
 
 /// What a repair needs of a portion of the records.
@@ -123,6 +127,10 @@ impl Tally {
         rules: &Rules,
         lacking: Option<&mut Lacking>,
     ) {
+        let is_archived = |record: &Record| record.origin == Origin::Archive;
+        if rules.only_archived && !copies.iter().any(is_archived) {
+            return;
+        }
         let is_stored = |record: &&Record| matches!(record.origin, Origin::Store(_));
         let stored = copies.iter().find(is_stored);
         let is_counted = |record: &&Record| {
@@ -195,6 +203,7 @@ impl Tally {
             }
         }
         counts.matched = u64::from(counts.stream.matched == 1 && counts.archive.matched == 1);
+        self.maybe_streamed += u64::from(counts.stream.unseen == 1 && found[1] == 0);
         let is_removed = counts.stream.unseen == 1 && rules.stream != Sight::NONE;
         if let (Some(lacking), Some(stored)) = (lacking, stored) {
             if counts.stream.missing == 1 {
@@ -244,6 +253,7 @@ impl Tally {
     /// Adds the result of other records.
     pub(super) fn merge(&mut self, other: Self) {
         self.counts.add(&other.counts);
+        self.maybe_streamed += other.maybe_streamed;
         for (hour, counts) in other.by_hour {
             self.by_hour.entry(hour).or_default().add(&counts);
         }

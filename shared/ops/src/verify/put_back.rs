@@ -5,7 +5,7 @@ use super::proof::Repaired;
 use super::{Repair, VerifyError};
 
 /// The most ticks of a repair that are appended or written at once.
-const REPAIR_TICKS_MAX: usize = 500;
+pub(super) const REPAIR_TICKS_MAX: usize = 500;
 
 /// Appends and writes what a part lacks.
 pub(super) async fn put_back(

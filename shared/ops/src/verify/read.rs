@@ -32,6 +32,20 @@ pub(super) enum Read {
     Pending(Place, Vec<Tick>),
 }
 
+/// What could not be seen of each place.
+#[derive(Default)]
+pub(super) struct Unseen {
+    pub(super) store: Vec<String>,
+    pub(super) stream: Vec<String>,
+    pub(super) archive: Vec<String>,
+}
+
+impl Unseen {
+    pub(super) fn all(self) -> Vec<String> {
+        [self.store, self.stream, self.archive].concat()
+    }
+}
+
 /// What was read of a place.
 struct PlaceRead {
     sight: Sight,
@@ -63,7 +77,7 @@ impl Verify<'_> {
         range: ReceiptRange,
         due_after: DueAfter,
         pages: mpsc::Sender<Read>,
-    ) -> Result<(Rules, Vec<String>), VerifyError> {
+    ) -> Result<(Rules, Unseen), VerifyError> {
         let places = &self.places;
         let done = AtomicU64::new(0);
         let mut days = days_of(range);
@@ -119,11 +133,16 @@ impl Verify<'_> {
                 archive_ms: self.now_ms - due_after.archived_ms,
             },
             pending_is_known: places.pending.is_some(),
+            only_archived: false,
             store: stored.sight,
             stream: streamed.sight,
             archive: archived.sight,
         };
-        let unseen = [stored.unseen, streamed.unseen, archived.unseen].concat();
+        let unseen = Unseen {
+            store: stored.unseen,
+            stream: streamed.unseen,
+            archive: archived.unseen,
+        };
         Ok((rules, unseen))
     }
 

@@ -1,16 +1,20 @@
-//! A sample of the ticks that is the same in all places.
+//! The part of the ticks that is compared, the same in all places.
 
+use std::collections::BTreeSet;
 use std::hash::Hasher as _;
 
+use domain::Token;
 use twox_hash::XxHash64;
 
 const MS_PER_MINUTE: i64 = 60_000;
 
-/// Some minutes of each token, by event time: chosen by their hash, so every place has the same ones, and a store that
-/// is sorted by token and time can read them alone.
-#[derive(Debug, Clone, Copy)]
+/// Some tokens, and some minutes of each, by event time: chosen by their hash, so every place has the same ones, and a
+/// store that is sorted by token and time can read them alone.
+#[derive(Debug, Clone)]
 pub(super) struct Sample {
     one_in: u64,
+    /// None means all.
+    tokens: BTreeSet<Token>,
 }
 
 impl Sample {
@@ -18,11 +22,20 @@ impl Sample {
     pub(super) fn one_in(one_in: u32) -> Self {
         Self {
             one_in: u64::from(one_in.max(1)),
+            tokens: BTreeSet::new(),
         }
     }
 
+    /// All minutes of these tokens; none means all tokens.
+    pub(super) fn of_tokens(tokens: BTreeSet<Token>) -> Self {
+        Self { one_in: 1, tokens }
+    }
+
     /// Whether the ticks of a token at a time (epoch milliseconds) are in the sample.
-    pub(super) fn has(self, token: &str, timestamp_ms: i64) -> bool {
+    pub(super) fn has(&self, token: &str, timestamp_ms: i64) -> bool {
+        if !self.tokens.is_empty() && !self.tokens.contains(token) {
+            return false;
+        }
         if self.one_in == 1 {
             return true;
         }
@@ -48,5 +61,10 @@ mod tests {
             assert_eq!(at(0), at(MS_PER_MINUTE - 1), "minute {minute}");
         }
         assert!((0..100).all(|at| Sample::one_in(1).has("BTC", at)));
+        let of_btc = Sample::of_tokens([Token::new("BTC").unwrap()].into());
+        assert_eq!(
+            ["BTC", "BTCX"].map(|token| of_btc.has(token, 0)),
+            [true, false]
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! A comparison of places in memory, with faults of each kind.
 
+mod into_stream;
 mod memory;
 mod not_seen;
 
@@ -28,6 +29,24 @@ struct Options {
     stopped: Arc<AtomicBool>,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            request: VerifyRequest {
+                from_ms: START_MS,
+                to_ms: NOW_MS,
+                one_in: 1,
+                repeats_max: 0,
+                due_after: None,
+                repair: false,
+            },
+            now_ms: NOW_MS,
+            pending_is_known: true,
+            stopped: Arc::default(),
+        }
+    }
+}
+
 impl Options {
     /// The comparison begins at another time, and compares until then.
     fn until(&mut self, now_ms: i64) {
@@ -39,21 +58,20 @@ async fn verified(
     memory: &Memory,
     change: impl FnOnce(&mut Options),
 ) -> Result<Proof, VerifyError> {
-    let folder = tempfile::tempdir().unwrap();
-    let mut options = Options {
-        request: VerifyRequest {
-            from_ms: START_MS,
-            to_ms: NOW_MS,
-            one_in: 1,
-            repeats_max: 0,
-            due_after: None,
-            repair: false,
-        },
-        now_ms: NOW_MS,
-        pending_is_known: true,
-        stopped: Arc::default(),
-    };
+    let mut options = Options::default();
     change(&mut options);
+    compared(memory, &options, async |verify| {
+        verify.run(&options.request).await
+    })
+    .await
+}
+
+async fn compared<T>(
+    memory: &Memory,
+    options: &Options,
+    compare: impl AsyncFnOnce(&Verify<'_>) -> T,
+) -> T {
+    let folder = tempfile::tempdir().unwrap();
     let verify = Verify {
         places: Places {
             store: memory,
@@ -70,13 +88,13 @@ async fn verified(
         now_ms: options.now_ms,
         temp_folder: folder.path().to_owned(),
         watch: &Quiet {
-            stopped: options.stopped,
+            stopped: Arc::clone(&options.stopped),
         },
     };
-    let proof = verify.run(&options.request).await;
+    let result = compare(&verify).await;
     let left = folder.path().read_dir().unwrap().count();
     assert_eq!(left, 0, "files are left");
-    proof
+    result
 }
 
 async fn proof_of(memory: &Memory) -> Proof {

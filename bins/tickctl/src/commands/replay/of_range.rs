@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use app::objects::Objects;
-use app::read_back::ReceiptRange;
 use app::tick_replay::{
     ReplayAction, ReplayDestination, ReplayOrigin, TickReplayReport, TickSelection, event_days,
     replay_ticks,
@@ -17,16 +16,11 @@ use tempfile::TempDir;
 use super::ReplayArgs;
 use super::destination::Inbox;
 use super::range_text::text;
+use super::selected_range::{failure, selection};
 use super::spool::SpooledTicks;
-use crate::data_access::{DataAccess, DataOptions, OpenStore};
-use crate::moment::{Moment, range_ms};
-use crate::process::{BadInput, ExitUnseen, ProcessContext, print_line, selected_tokens};
+use crate::data_access::{DataAccess, OpenStore};
+use crate::process::{BadInput, ProcessContext, print_line};
 use crate::spinner::spinner;
-
-/// Why the stream of one machine is not a destination.
-const NO_STREAM_HERE: &str = "the stream of a tickstream on this machine takes no repeats, since its analysis would count them \
-    twice. What it lacks is appended by `tickctl verify --repair`, candles are computed again by `tickctl rebuild`, and \
-    a new tickstream is filled by --into URL. For the stream of a project on AWS, pass --aws";
 
 /// Where the ticks are.
 enum Origin {
@@ -44,7 +38,7 @@ enum Origin {
 pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::Result<()> {
     let selection = selection(args, (process.now_ms)())?;
     let Some(into) = args.into.as_deref() else {
-        let rule = "where to? Pass --into URL, or --into stream with --aws";
+        let rule = "where to? Pass --into URL or --into stream";
         return Err(BadInput(rule.to_owned()).into());
     };
     let to = destination(args, into, process).await?;
@@ -72,7 +66,7 @@ pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::
     let stop = process.stop.clone();
     let stopped = move || stop.is_cancelled();
     // Of an archive on this machine, only files with ticks of the range are read, however old their folder is.
-    let late_days = is_on_s3(args).then_some(args.late_days);
+    let late_days = args.is_on_s3().then_some(args.late_days);
     let days = event_days(selection.range, late_days);
     let first_day = days.first().copied().filter(|_| late_days.is_some());
     let replaying = {
@@ -105,44 +99,6 @@ pub(super) async fn run(args: &ReplayArgs, process: &ProcessContext) -> anyhow::
     failure(&report)
 }
 
-fn is_on_s3(args: &ReplayArgs) -> bool {
-    args.archive.as_ref().is_some_and(|place| !place.is_empty())
-}
-
-fn failure(report: &TickReplayReport) -> anyhow::Result<()> {
-    if report.stopped {
-        bail!("stopped; repeating the command is safe");
-    }
-    if report.sent.rejected > 0 {
-        bail!("rejected: {}", count_of(report.sent.rejected, "tick"));
-    }
-    if report.is_empty() && report.unseen.is_empty() {
-        let why = "there was nothing to replay: see above";
-        return Err(ExitUnseen(why.to_owned()).into());
-    }
-    let unread = report.unreadable + report.undecided;
-    if !report.tokens_without_ticks.is_empty() || !report.unseen.is_empty() || unread > 0 {
-        let why = "not all of the range could be seen, and what could was replayed: see above";
-        return Err(ExitUnseen(why.to_owned()).into());
-    }
-    Ok(())
-}
-
-fn selection(args: &ReplayArgs, now_ms: i64) -> anyhow::Result<TickSelection> {
-    let from = args.from.unwrap_or(Moment::At(0));
-    let to: Moment = match &args.to {
-        Some(text) => text
-            .parse()
-            .map_err(|error| BadInput(format!("--to: {error}")))?,
-        None => Moment::Ago(0),
-    };
-    let (from_ms, to_ms) = range_ms(from, to, now_ms)?;
-    Ok(TickSelection {
-        range: ReceiptRange { from_ms, to_ms },
-        tokens: selected_tokens(&args.tokens)?,
-    })
-}
-
 async fn destination(
     args: &ReplayArgs,
     into: &str,
@@ -152,10 +108,7 @@ async fn destination(
         let inbox = Inbox::new(&args.target(into)?, args.attempts, process.stop.clone())?;
         return Ok(Box::new(inbox));
     }
-    match args.project.aws {
-        false => Err(BadInput(NO_STREAM_HERE.to_owned()).into()),
-        true => stream(&args.project.name).await,
-    }
+    stream(&args.project.name).await
 }
 
 #[cfg(feature = "aws")]
@@ -196,20 +149,12 @@ async fn origin(
             read_archive(Arc::new(Folder::new(&args.data_dir)), &args.data_dir)
         }
         Some(place) => read_archive(on_s3(place).await?, &std::env::temp_dir()),
-        None => {
-            let options = DataOptions {
-                data_dir: args.data_dir.clone(),
-                server: args.server.clone(),
-                token: args.token.clone(),
-                timeout: args.timeout,
-            };
-            Ok(match options.open().await? {
-                DataAccess::Server(server) => {
-                    Origin::Spooled(SpooledTicks::read(&server, selection).await?)
-                }
-                DataAccess::Store(opened) => Origin::Store(opened),
-            })
-        }
+        None => Ok(match args.data_options().open().await? {
+            DataAccess::Server(server) => {
+                Origin::Spooled(SpooledTicks::read(&server, selection).await?)
+            }
+            DataAccess::Store(opened) => Origin::Store(opened),
+        }),
     }
 }
 

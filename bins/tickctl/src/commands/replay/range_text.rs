@@ -1,9 +1,47 @@
 //! What the replay of a range prints.
 
-use app::tick_replay::TickReplayReport;
+use app::tick_replay::{Sent, TickReplayReport};
 use domain::count_of;
 
+/// What the replay into the stream of this machine prints.
+pub(super) fn into_stream_text(report: &TickReplayReport, dry_run: bool) -> String {
+    let mut lines = not_sent(report);
+    let selected = count_of(report.selected, "tick");
+    let Sent { new, duplicate, .. } = report.sent;
+    lines.push(match dry_run {
+        true => format!(
+            "dry run   would append {new} of {selected}: the stream has or had {duplicate}, or they are on their way to it; \
+             omit --dry-run to append"
+        ),
+        false => format!(
+            "replayed  {selected} into the stream: {new} appended, {duplicate} there before or on their way"
+        ),
+    });
+    lines.join("\n")
+}
+
 pub(super) fn text(report: &TickReplayReport, dry_run: bool, into: &str) -> String {
+    let mut lines = not_sent(report);
+    let sent = report.sent;
+    lines.push(match (dry_run, into) {
+        (true, _) => format!(
+            "dry run   would send {}; omit --dry-run to send them",
+            count_of(report.selected, "tick")
+        ),
+        (false, "stream") => format!("replayed  {} into the stream", count_of(sent.new, "tick")),
+        (false, _) => format!(
+            "replayed  {}: {} stored, {} duplicate, {} rejected",
+            count_of(sent.new + sent.duplicate + sent.rejected, "tick"),
+            sent.new,
+            sent.duplicate,
+            sent.rejected
+        ),
+    });
+    lines.join("\n")
+}
+
+/// A line for each reason why ticks were not seen or not sent.
+fn not_sent(report: &TickReplayReport) -> Vec<String> {
     let mut lines: Vec<String> = report
         .unseen
         .iter()
@@ -31,28 +69,11 @@ pub(super) fn text(report: &TickReplayReport, dry_run: bool, into: &str) -> Stri
         report.unreadable,
         "the archive has amounts of them that are not those of a tick",
     );
-    let sent = report.sent;
-    lines.push(match (dry_run, into) {
-        (true, _) => format!(
-            "dry run   would send {}; omit --dry-run to send them",
-            count_of(report.selected, "tick")
-        ),
-        (false, "stream") => format!("replayed  {} into the stream", count_of(sent.new, "tick")),
-        (false, _) => format!(
-            "replayed  {}: {} stored, {} duplicate, {} rejected",
-            count_of(sent.new + sent.duplicate + sent.rejected, "tick"),
-            sent.new,
-            sent.duplicate,
-            sent.rejected
-        ),
-    });
-    lines.join("\n")
+    lines
 }
 
 #[cfg(test)]
 mod tests {
-    use app::tick_replay::Sent;
-
     use super::*;
 
     #[test]
@@ -79,6 +100,14 @@ mod tests {
                 .ends_with("dry run   would send 7 ticks; omit --dry-run to send them")
         );
         assert!(of(false, "stream").ends_with("replayed  5 ticks into the stream"));
+        let here = |dry_run| into_stream_text(&report, dry_run);
+        assert_eq!(
+            here(false),
+            format!(
+                "{before}replayed  7 ticks into the stream: 5 appended, 2 there before or on their way"
+            )
+        );
+        assert!(here(true).contains("would append 5 of 7 ticks"));
         let nothing = text(&TickReplayReport::default(), true, "stream");
         assert!(
             nothing.starts_with("unseen    there is no tick that was received in the range"),
