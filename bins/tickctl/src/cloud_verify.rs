@@ -122,7 +122,20 @@ impl CloudVerify {
             temp_folder: work,
             watch,
         };
-        verify.run(request).await
+        let mut proof = verify.run(request).await?;
+        if self.by_sql.is_none() {
+            explain_missing(&mut proof, self.archive.as_ref()).await;
+        }
+        Ok(proof)
+    }
+}
+
+/// Adds why the archive may lack its ticks: the address may be wrong.
+async fn explain_missing(proof: &mut Proof, archive: &dyn Objects) {
+    if proof.counts.archive.missing > 0
+        && let Err(error) = check_archive(archive).await
+    {
+        proof.unseen.push(error.source.to_string());
     }
 }
 
@@ -290,6 +303,7 @@ impl Prover for StageProver<'_> {
 #[cfg(test)]
 mod tests {
     use app::objects::Condition;
+    use ops::verify::{Counts, PlaceCounts, Scope};
     use testkit::memory_objects::MemoryObjects;
 
     use super::*;
@@ -303,11 +317,40 @@ mod tests {
             "{}",
             refused.source
         );
+        let lacking = Counts {
+            archive: PlaceCounts {
+                missing: 1,
+                ..PlaceCounts::default()
+            },
+            ..Counts::default()
+        };
+        let mut proof = Proof {
+            scope: Scope {
+                from_ms: 0,
+                to_ms: 1,
+                one_in: 1,
+            },
+            made_at_ms: 1,
+            repeats_max: 0,
+            due_after: None,
+            counts: lacking,
+            by_hour: [].into(),
+            by_source: [].into(),
+            by_token: [].into(),
+            examples: Vec::new(),
+            unseen: Vec::new(),
+            repaired: None,
+        };
+        explain_missing(&mut proof, &objects).await;
+        assert!(proof.unseen[0].contains("has no folders"), "{proof:?}");
         let name = "year=2026/month=01/day=02/part.parquet";
         objects
             .replace(name, b"".to_vec(), Condition::Absent)
             .await
             .unwrap();
         check_archive(&objects).await.unwrap();
+        proof.unseen.clear();
+        explain_missing(&mut proof, &objects).await;
+        assert!(proof.unseen.is_empty(), "{proof:?}");
     }
 }
