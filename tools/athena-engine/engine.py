@@ -22,6 +22,10 @@ class Unavailable(Exception):
     """This machine cannot run the engine; the reason."""
 
 
+class Unanswered(SystemExit):
+    """The engine has not answered a statement in time, and was told to stop it."""
+
+
 def short(error):
     """An error without what differs from run to run: names of Java's classes, lists in any order."""
     code, _, message = error.partition(": ")
@@ -53,7 +57,10 @@ class Connection:
                 columns = [[column["name"], column["type"]] for column in page["columns"]]
             rows += page.get("data") or []
             if time.monotonic() > until:
-                raise SystemExit(f"no answer within {STATEMENT_SECONDS_MAX} s to: {statement}")
+                if "nextUri" in page:
+                    stop = urllib.request.Request(page["nextUri"], method="DELETE")
+                    urllib.request.urlopen(stop, timeout=STOP_SECONDS_MAX).close()
+                raise Unanswered(f"no answer within {STATEMENT_SECONDS_MAX} s to: {statement}")
         return Answer(columns, rows, None)
 
     def pages(self, statement, schema, more_headers=None, parse_float=None):

@@ -17,7 +17,7 @@ use crate::outputs::Outputs;
 use crate::query_failure::QueryFailure;
 use crate::shell;
 use crate::source;
-use crate::stop::ShellSignal;
+use crate::stop::{QuerySignals, ShellSignal};
 
 pub(crate) async fn run(
     cli: &Cli,
@@ -116,17 +116,12 @@ async fn answer(
     let rows_max = destination::rows_max(options, format);
     let engine = open(options, rows_max, outputs).await?;
     let answered = async {
+        // Before there is a file to remove.
+        let signals = QuerySignals::listen(ShellSignal::none())?;
         let file = options.output.as_deref().map(AtomicFile::start);
         let mut file = file.transpose()?;
-        let summary = execute::execute(
-            &*engine,
-            &source,
-            options,
-            file.as_mut(),
-            ShellSignal::none(),
-            outputs,
-        )
-        .await?;
+        let summary =
+            execute::execute(&*engine, &source, options, file.as_mut(), signals, outputs).await?;
         if let Some(file) = file {
             file.finish()?;
         }

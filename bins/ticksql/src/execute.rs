@@ -28,7 +28,7 @@ use crate::progress::Line;
 use crate::render::{PageInfo, Renderings};
 use crate::source::Source;
 use crate::statement::Statement;
-use crate::stop::{ShellSignal, unless_stopped};
+use crate::stop::{QuerySignals, unless_stopped};
 pub(crate) use prepare::{prepared, within};
 use query_summary::QuerySummary;
 use runtime::printable::PrintableWriter;
@@ -42,7 +42,7 @@ pub(crate) async fn execute(
     source: &Source,
     options: &Options,
     file: Option<&mut AtomicFile>,
-    earlier: ShellSignal,
+    signals: QuerySignals,
     outputs: &mut Outputs<'_>,
 ) -> Result<QuerySummary, CliError> {
     let format = destination::format(options)?;
@@ -61,7 +61,7 @@ pub(crate) async fn execute(
     let time_max = Duration::from_secs(options.timeout);
     let cancel = CancellationToken::new();
     let work = execution.work(cancel.clone(), file, outputs);
-    let outcome = unless_stopped(time_max, cancel, earlier, work).await;
+    let outcome = unless_stopped(time_max, cancel, signals, work).await;
     execution.remember(at_ms, &outcome);
     outcome
 }

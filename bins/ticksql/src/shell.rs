@@ -29,7 +29,7 @@ use crate::options::{Format, Options};
 use crate::outputs::Outputs;
 use crate::query_failure::QueryFailure;
 use crate::source::{self, Source};
-use crate::stop::{ShellSignal, ShellWatch};
+use crate::stop::{QuerySignals, ShellSignal, ShellWatch};
 use crate::stop_reason::StopReason;
 use completion::InputHelper;
 use meta_command::{MetaCommand, parse_bare_word, words};
@@ -352,13 +352,14 @@ impl Shell<'_> {
         };
         let (engine, signal) = (self.engine, self.signal.clone());
         let answer = async {
+            let signals = QuerySignals::listen(signal)?;
             let mut file = self.file.lock().await;
             let Some(file) = file.as_mut() else {
-                return execute::execute(engine, source, &options, None, signal, outputs).await;
+                return execute::execute(engine, source, &options, None, signals, outputs).await;
             };
             let before = file.len()?;
             let answer =
-                execute::execute(engine, source, &options, Some(file), signal, outputs).await;
+                execute::execute(engine, source, &options, Some(file), signals, outputs).await;
             if answer.is_err() {
                 // No partial answer is left between the others.
                 file.truncate(before)?;

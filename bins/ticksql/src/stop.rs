@@ -24,22 +24,30 @@ const HANG_MAX: Duration = Duration::from_secs(20);
 /// SIGHUP, which is signal 1, in a mask of signals.
 const SIGHUP_BIT: u64 = 1;
 
-/// Runs work that can be cancelled, until it is done or a signal or the timeout stops it. `earlier` is a signal that a
-/// shell received.
+/// The signals that stop a query. From the beginning of listening on, none ends the process before its temporary files
+/// are removed.
+pub(crate) struct QuerySignals {
+    own: Signals,
+    earlier: ShellSignal,
+}
+
+impl QuerySignals {
+    /// Listens, beside a shell whose signal may have come before.
+    pub(crate) fn listen(earlier: ShellSignal) -> Result<Self, CliError> {
+        let own = Signals::of(true).map_err(CliError::Start)?;
+        Ok(Self { own, earlier })
+    }
+}
+
+/// Runs work that can be cancelled, until it is done or a signal or the timeout stops it.
 pub(crate) async fn unless_stopped<T>(
     time_max: Duration,
     cancel: CancellationToken,
-    earlier: ShellSignal,
+    signals: QuerySignals,
     work: impl Future<Output = Result<T, CliError>>,
 ) -> Result<T, CliError> {
     let reason = Arc::new(OnceLock::new());
-    let signals = Signals::of_query().map_err(CliError::Start)?;
-    let _guard = watch(
-        (signals, earlier),
-        time_max,
-        cancel.clone(),
-        Arc::clone(&reason),
-    );
+    let _guard = watch(signals, time_max, cancel.clone(), Arc::clone(&reason));
     let mut work = pin!(work);
     let outcome = tokio::select! {
         biased;
@@ -63,13 +71,17 @@ pub(crate) async fn unless_stopped<T>(
 /// Cancels on the first signal, in a task of its own: the work may block in a write to a reader that
 /// does not read. On a second signal, or if the work does not end, the process exits.
 fn watch(
-    (mut signals, mut earlier): (Signals, ShellSignal),
+    signals: QuerySignals,
     time_max: Duration,
     cancel: CancellationToken,
     reason: Arc<OnceLock<StopReason>>,
 ) -> DropGuard {
     let done = CancellationToken::new();
     let guard = done.clone().drop_guard();
+    let QuerySignals {
+        own: mut signals,
+        mut earlier,
+    } = signals;
     tokio::spawn(async move {
         let first = tokio::select! {
             // A signal that the shell receives too is not a second one.
@@ -195,10 +207,6 @@ struct Signals {
 }
 
 impl Signals {
-    fn of_query() -> io::Result<Self> {
-        Self::of(true)
-    }
-
     /// At a terminal, Ctrl-C only discards the input line.
     fn of_shell() -> io::Result<Self> {
         Self::of(!stdin().is_terminal())

@@ -41,7 +41,7 @@ const REPEATED_KEY: &str = "map key must be unique";
 const TWICE: &str = "Projections require unique expression names";
 
 /// Types as the engine names them, and as SQL does.
-const TYPES: [(&str, &str); 22] = [
+const TYPES: [(&str, &str); 24] = [
     ("Utf8", "varchar"),
     ("Utf8View", "varchar"),
     ("LargeUtf8", "varchar"),
@@ -62,6 +62,8 @@ const TYPES: [(&str, &str); 22] = [
     ("Date32", "date"),
     ("Decimal128", "decimal"),
     ("Decimal256", "decimal"),
+    ("Time32", "time"),
+    ("Time64", "time"),
     ("Timestamp", "timestamp"),
     ("Interval", "interval"),
 ];
@@ -198,7 +200,7 @@ fn types(text: &str) -> String {
         rest = after;
         let mut known = TYPES.iter();
         match known.find(|(engines, _)| *engines == part) {
-            Some((_, name @ ("timestamp" | "interval"))) => {
+            Some((_, name @ ("time" | "timestamp" | "interval"))) => {
                 named.push_str(name);
                 // Its unit and zone.
                 if let Some((_, after)) =
@@ -226,8 +228,8 @@ mod tests {
             "Cannot coerce arithmetic expression double + varchar to valid types",
         );
         check(
-            "Timestamp(ns) = Timestamp(ms, \"UTC\") and Interval(MonthDayNano), List(Int64)",
-            "timestamp = timestamp and interval, List(bigint)",
+            "Timestamp(ns) = Timestamp(ms, \"UTC\") and Interval(MonthDayNano), List(Int64), Time64(ns)",
+            "timestamp = timestamp and interval, List(bigint), time",
         );
         check("it doesn't take Int32", "it doesn't take integer");
         check("'Int32' is not Int32", "'Int32' is not integer");

@@ -1,5 +1,6 @@
 //! The guard, the limits, and every way to fail with its exit code.
 
+use std::ffi::OsString;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -421,27 +422,34 @@ fn a_cut_file_is_named() {
 fn stopped_by(signal: &str) -> (i32, String, String) {
     let world = World::new();
     let mut command = world.command(&["-o", "out.csv", &long()]);
-    let process = command
+    let mut process = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It listens for signals before it reports its engine, and then runs for minutes.
-    std::thread::sleep(Duration::from_millis(1_500));
+    // It listens for signals before it has a file, and then runs for minutes.
+    while files_left(&world).is_empty() {
+        assert!(process.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let kill = Command::new("kill")
         .args([signal, &process.id().to_string()])
         .status()
         .unwrap();
     assert!(kill.success());
     let outcome = outcome_of(&process.wait_with_output().unwrap());
+    let left = files_left(&world);
+    assert!(left.is_empty(), "{left:?}");
+    outcome
+}
+
+/// The answer's file, and the one that becomes it.
+fn files_left(world: &World) -> Vec<OsString> {
     let left = fs::read_dir(world.home.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name());
-    let left: Vec<_> = left
-        .filter(|name| name.to_string_lossy().contains("out.csv"))
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
-    outcome
+    left.filter(|name| name.to_string_lossy().contains("out.csv"))
+        .collect()
 }
 
 #[test]

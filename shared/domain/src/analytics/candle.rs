@@ -57,10 +57,15 @@ impl Candle {
     /// The candle of that interval that contains only this tick.
     #[must_use]
     pub fn of(tick: &Tick, interval: Interval) -> Self {
+        Self::begun(tick, interval, &Ohlcv::of(tick))
+    }
+
+    /// The same, with the values of that tick.
+    pub(super) fn begun(tick: &Tick, interval: Interval, values: &Ohlcv) -> Self {
         let series = CandleSeries {
             kind: SeriesKind::of(tick),
             source: tick.source.clone(),
-            values: Ohlcv::of(tick),
+            values: *values,
         };
         Self {
             token: tick.token.clone(),

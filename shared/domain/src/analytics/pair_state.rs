@@ -160,7 +160,7 @@ impl PairState {
                     }
                 }
                 Err(at) => {
-                    let candle = Candle::of(tick, interval);
+                    let candle = Candle::begun(tick, interval, &values);
                     if self.newest_ms.is_some_and(|ms| candle.end_ms() <= ms) {
                         effects.corrections.push(candle);
                     } else {

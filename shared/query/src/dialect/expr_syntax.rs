@@ -320,6 +320,13 @@ fn of_interval(interval: &Interval, span: Span) -> Checked {
         },
         _ => None,
     };
+    if matches!(interval.value.as_ref(), Expr::UnaryOp { .. }) {
+        return Err(here_only(
+            "a sign in front of the quotes of an INTERVAL",
+            "write it inside of them: INTERVAL '-1' DAY",
+            span,
+        ));
+    }
     use DateTimeField as Field;
     let field = matches!(
         interval.leading_field,

@@ -48,6 +48,21 @@ async fn no_part_of_a_statement_is_shown_in_debug_form() {
 }
 
 #[tokio::test]
+async fn what_only_athena_takes_is_said_to_run_there() {
+    let data = archive_of(&market(1));
+    let sql = open(data.path()).await;
+    for (query, instead) in [
+        ("SELECT INTERVAL -'3' YEAR", "INTERVAL '-1' DAY"),
+        ("SELECT INTERVAL '0' MONTH", "leave it out"),
+        ("SELECT INTERVAL '1-2' YEAR TO MONTH", "date_add"),
+    ] {
+        let message = refusal(&sql, query).await.to_string();
+        let is_true = message.contains("runs on Athena, but not on this engine");
+        assert!(is_true && message.contains(instead), "{query}: {message}");
+    }
+}
+
+#[tokio::test]
 async fn the_most_similar_functions_are_suggested() {
     let data = archive_of(&market(1));
     let sql = open(data.path()).await;
