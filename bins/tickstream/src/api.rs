@@ -33,6 +33,7 @@ use axum::routing::{get, post, put};
 use runtime::problem::Problem;
 use serde::Deserialize;
 use store::{Archiver, Backups, EmbeddedStore, LocalVerify, ProcessFile};
+use tokio_util::sync::CancellationToken;
 
 use crate::live::{self, Live, TokenFilter};
 use crate::metrics::Metrics;
@@ -59,6 +60,8 @@ pub(crate) struct Api {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) supervisor: Supervisor,
     pub(crate) process: ProcessFile,
+    /// Cancelled when the process is asked to stop: jobs that would hold it up end then.
+    pub(crate) ending: CancellationToken,
     pub(crate) demo: bool,
     /// Whether the process was started with the stream off, which no change can override.
     pub(crate) turned_off: bool,

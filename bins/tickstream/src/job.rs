@@ -29,9 +29,11 @@ struct Running<P, R> {
 }
 
 /// Starts a job and returns its response. The job gets a sender of its progress, which is `begun` until it sends
-/// another, and a token that is cancelled once nobody reads the response; its error is a sentence for people.
+/// another, and a token that is cancelled once nobody reads the response, or with `ending`; its error is a sentence for
+/// people.
 pub(crate) fn respond<P, R, F>(
     begun: P,
+    ending: &CancellationToken,
     job: impl FnOnce(watch::Sender<P>, CancellationToken) -> F,
 ) -> Response
 where
@@ -40,7 +42,7 @@ where
     F: Future<Output = Result<R, String>> + Send + 'static,
 {
     let (sender, progress) = watch::channel(begun);
-    let stop = CancellationToken::new();
+    let stop = ending.child_token();
     let running = Running {
         progress,
         ended: tokio::spawn(job(sender, stop.clone())),

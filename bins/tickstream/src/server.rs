@@ -84,6 +84,9 @@ pub struct Server {
     ingest: Ingest,
     consumers: Consumers,
     supervisor: Supervisor,
+    /// Cancelled as soon as it is asked to stop.
+    ending: CancellationToken,
+    /// Cancelled once the requests are finished.
     stopping: CancellationToken,
     router: Router,
     connections_max: usize,
@@ -189,6 +192,8 @@ impl Server {
                 stream_bytes_max: config.stream_max_mb * 1_000_000,
             },
         };
+        let stopping = CancellationToken::new();
+        let ending = stopping.child_token();
         let api = Arc::new(Api {
             store: store.clone(),
             ingest: ingest.clone(),
@@ -209,6 +214,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             supervisor: supervisor.clone(),
             process: process.clone(),
+            ending: ending.clone(),
             demo: config.demo,
             turned_off: config.use_kinesis == Some(false),
         });
@@ -230,7 +236,8 @@ impl Server {
             ingest,
             consumers,
             supervisor,
-            stopping: CancellationToken::new(),
+            ending,
+            stopping,
             router,
             connections_max,
         })
@@ -269,6 +276,7 @@ impl Server {
             ingest,
             consumers,
             supervisor,
+            ending,
             stopping,
             router,
             connections_max,
@@ -283,10 +291,9 @@ impl Server {
         let records = store.stream_records();
         traffic.sample(runtime::clock::now_ms(), &store.ledger(), records);
         consumers::spawn(consumers, &supervisor, &stopping);
-        let feeding = stopping.child_token();
         if config.demo {
             let (ingest, seed) = (ingest.clone(), config.demo_seed);
-            supervisor.spawn("demo", &feeding, move |progress, stopping| {
+            supervisor.spawn("demo", &ending, move |progress, stopping| {
                 feeder::feed(ingest.clone(), seed, progress, stopping)
             });
         }
@@ -301,7 +308,7 @@ impl Server {
                     () = disk_recovered(store) => recovered.store(true, Ordering::Relaxed),
                 }
                 tracing::info!("stopping: finishing the requests in progress");
-                feeding.cancel();
+                ending.cancel();
             }
         };
         let limits = Limits::new(DRAIN_WITHIN, connections_max);

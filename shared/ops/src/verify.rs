@@ -237,6 +237,7 @@ impl Verify<'_> {
             let ended = io::Error::other("comparing ended before its last part");
             return Err(self.disk_error(ended));
         }
+        repaired.left_out = tally.counts.stream.missing - tally.never_streamed;
         Ok((tally, names, is_repair.then_some(repaired)))
     }
 

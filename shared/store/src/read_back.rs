@@ -19,8 +19,8 @@ use crate::shared_state::SharedState;
 use crate::stream::read_after;
 
 /// The longest time from the receipt of a tick to its append, milliseconds. Records are in the order of their appends, so
-/// one that was removed from the beginning may have been received this much later than the first one that is left; or
-/// later still, if the first one came late, from the outbox. A removed one is in the archive, which shows that.
+/// one that an earlier version removed from the beginning may have been received this much later than the first one that is
+/// left; or later still, if the first one came late, from the outbox. A removed one is in the archive, which shows that.
 const APPENDED_WITHIN_MS: i64 = 60_000;
 
 impl StoredTicks for EmbeddedStore {
@@ -238,7 +238,8 @@ fn streamed(inner: &SharedState, shard: u8, sender: &PageSender<Tick>) -> Result
         };
         let is_first = next == 1 && first > 1;
         if is_first && let Some(received_ms) = block.iter().map(|tick| tick.ingested_at_ms).max() {
-            let before_ms = received_ms + APPENDED_WITHIN_MS;
+            let removed_until_ms = inner.removed_until_ms(shard)?;
+            let before_ms = removed_until_ms.map_or(received_ms + APPENDED_WITHIN_MS, |ms| ms + 1);
             let what = format!(
                 "shard {shard} of the stream has records from {first} on, received at {}; earlier ones have been \
                  removed",

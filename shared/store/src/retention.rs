@@ -114,6 +114,7 @@ impl EmbeddedStore {
                 stream_from.push((shard, slowest));
             }
         }
+        let removable = self.removable_blocks(stream_from, retention).await?;
         self.read(move |inner| {
             let spaces = &inner.spaces;
             let first_day = inner.first_day();
@@ -127,20 +128,61 @@ impl EmbeddedStore {
                 drop_before(space, &first_day.to_be_bytes())?;
             }
             drop_before(&spaces.quarantine, &sortable(day::start_ms(first_day)))?;
+            for blocks in removable {
+                drop_before(spaces.shard(blocks.shard)?, &blocks.before)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The blocks of the stream that are not needed any more. Until when their ticks were received is kept before any of
+    /// them is removed.
+    async fn removable_blocks(
+        &self,
+        stream_from: Vec<(u8, u64)>,
+        retention: StreamRetention,
+    ) -> Result<Vec<RemovableBlocks>, StorageError> {
+        let found = self.read(move |inner| {
+            let mut found = Vec::new();
             for (shard, slowest) in stream_from {
-                let stream = spaces.shard(shard)?;
+                let stream = inner.spaces.shard(shard)?;
                 let end =
                     inner.with_state(|state| state.end_offsets.get(usize::from(shard)).copied());
                 let end = end.unwrap_or_default();
                 let keep_from = keep_from(stream, end, retention)?.min(slowest);
                 // The block with the first record that is kept begins at or before it.
-                if let Some(guard) = stream.range(..=keep_from.to_be_bytes()).next_back() {
-                    drop_before(stream, &guard.key()?)?;
-                }
+                let Some(guard) = stream.range(..=keep_from.to_be_bytes()).next_back() else {
+                    continue;
+                };
+                let before = guard.key()?.to_vec();
+                let kept = inner.removed_until_ms(shard)?;
+                let removed_until_ms = newest_before(stream, &before)?.max(kept);
+                found.push(RemovableBlocks {
+                    shard,
+                    before,
+                    removed_until_ms,
+                });
             }
-            Ok(())
-        })
-        .await
+            Ok(found)
+        });
+        let found = found.await?;
+        let newest: Vec<_> = found
+            .iter()
+            .filter_map(|blocks| Some((blocks.shard, blocks.removed_until_ms?)))
+            .collect();
+        if !newest.is_empty() {
+            let keep = self.commit(move |commit| {
+                for (shard, removed_until_ms) in newest {
+                    let key = meta::removed_until(shard).into_bytes();
+                    let value = removed_until_ms.to_be_bytes().to_vec();
+                    commit.insert(&commit.spaces().meta, &key, value);
+                }
+                Ok(())
+            });
+            keep.await?;
+        }
+        Ok(found)
     }
 
     /// Removes the pairs whose last tick was received before a day.
@@ -216,6 +258,27 @@ fn keep_from(shard: &Keyspace, end: u64, retention: StreamRetention) -> Result<u
         }
     };
     Ok(kept.max(beyond))
+}
+
+/// Blocks of a shard that are not needed any more.
+struct RemovableBlocks {
+    shard: u8,
+    /// The key of the first block that is kept.
+    before: Vec<u8>,
+    /// The newest time of receipt in them and in those that were removed before, epoch milliseconds.
+    removed_until_ms: Option<i64>,
+}
+
+/// The newest time of receipt of the blocks before a key. Their order is that of their appends.
+fn newest_before(shard: &Keyspace, key: &[u8]) -> Result<Option<i64>, StorageError> {
+    let mut newest = None;
+    for guard in shard.range(..key) {
+        // Of a block that cannot be read, the consumers have read nothing either.
+        if let Ok(ticks) = stream_block::read(&guard.value()?) {
+            newest = newest.max(ticks.iter().map(|tick| tick.ingested_at_ms).max());
+        }
+    }
+    Ok(newest)
 }
 
 /// When the first tick of the block with a record was received, epoch milliseconds; `None` if it cannot be read.

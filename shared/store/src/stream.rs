@@ -129,6 +129,7 @@ impl EmbeddedStore {
     /// # Errors
     /// [`StorageError`].
     pub(crate) async fn append_missing(&self, ticks: &[Tick]) -> Result<u64, StorageError> {
+        self.check_disk()?;
         let mut by_identity = HashMap::with_capacity(ticks.len());
         for tick in ticks {
             if let Some(number) = self.inner.pair_number(&Pair::of(tick))? {
@@ -164,6 +165,18 @@ impl EmbeddedStore {
 }
 
 impl SharedState {
+    /// The newest time of receipt of the records of a shard that may have been removed, epoch milliseconds; `None` if that
+    /// is not known.
+    pub(crate) fn removed_until_ms(&self, shard: u8) -> Result<Option<i64>, StorageError> {
+        let found = self.spaces.meta.get(meta::removed_until(shard))?;
+        let read = found.map(|bytes| {
+            let bytes = bytes.as_ref().try_into();
+            bytes.map(i64::from_be_bytes)
+        });
+        read.transpose()
+            .map_err(|error| StorageError::corrupt("removed-until", error))
+    }
+
     /// The last record of a shard that a consumer has processed.
     pub(crate) fn checkpoint(
         &self,

@@ -28,17 +28,18 @@ const INTO_DEFAULT: &str = "http://127.0.0.1:8080";
 /// Options of `tickctl replay`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It is safe to repeat a replay: a tick that is already stored counts as duplicate. Numbers are sent with exactly the
+It is safe to repeat a replay: a tick that is already stored counts as duplicate, or is not appended again. Numbers are sent with exactly the
 digits in the file.
 
 With --store or --archive, ticks that tickstream received in a range are sent again, with the ids that they have:
-into another tickstream, or into the stream. What was counted there stays as it is; analytics that lost it, or that
-starts from nothing, counts it. The archive has amounts as doubles, and only the ticks of the stream. The stream
-gets the ticks that were decided for it when they were first stored. The stream of a project on AWS gets all of
-them, and its consumers count a tick once; the archive there has repeats twice until `tickctl compact` merges their
-days. The stream of this machine gets only those that it lacks, without those of the last 6 seconds. Ticks are found
-by the time of their receipt, also those of trades that were sent days late; --late-days says how far an archive on
-S3 is searched for these.
+into another tickstream, or into the stream. What was counted there stays as it is. The archive has amounts as
+doubles, and only the ticks of the stream. The stream gets the ticks that were decided for it when they were first
+stored. The stream of a project on AWS gets all of them: its consumers count a tick once, and those that lost it, or
+start from nothing, count it now; the archive there has repeats twice until `tickctl compact` merges their days. The
+stream of this machine gets only the ticks that it lacks; those that the archive has are not appended, since they
+came from the stream, and those received in the last 6 seconds are left out. To compute candles from nothing, use
+`tickctl rebuild --apply`. Ticks are found by the time of their receipt, also those of trades that were sent days
+late; --late-days says how far an archive on S3 is searched for these.
 
 Examples:
   tickctl replay binance-BTCUSDT-2021-01-08.csv --format binance-trades --speed 10
@@ -54,7 +55,7 @@ Examples:
   tickctl replay --archive s3://tickstream-archive-123456789012-us-east-1/price-archive/ --from 2h --to 1h \\
     --into stream --aws
 
-Exit codes: 0 all is stored; 1 it was not all accepted; 2 a bad row (the rows before it were sent) or a wrong option;
+Exit codes: 0 done; 1 not all ticks were accepted, it was stopped, or a server could not be reached or refused; 2 a bad row (the rows before it were sent) or a wrong option;
 3 not all of the range could be seen, or it has no tick, or none of one of --tokens; or, with --dry-run, the tickstream
 that has the store cannot be asked.")]
 pub struct ReplayArgs {
@@ -85,10 +86,10 @@ pub struct ReplayArgs {
         conflicts_with = "file"
     )]
     pub tokens: Vec<String>,
-    /// The most ticks of a range a second. The stream is shared with live traffic.
+    /// The most ticks of a range a second. The stream is shared with live traffic; that of a stopped tickstream is not.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub rate: u32,
-    /// Only count the ticks of a range that would be sent.
+    /// Only count the ticks of a range that would be sent or appended.
     #[arg(long, conflicts_with = "file")]
     pub dry_run: bool,
     /// Where to send: the address of a tickstream, http or https, where a path in front of /webhooks is kept; or

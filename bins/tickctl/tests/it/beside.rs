@@ -111,9 +111,49 @@ fn a_replay_into_the_stream_is_done_by_the_process() {
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
     assert_eq!(
         run.stdout,
-        "replayed  120 ticks into the stream: 0 appended, 120 there before or on their way\n"
+        "appended  0 of 120 ticks to the stream; 120 are in the stream, in the archive, or in the outbox\n"
     );
     tickstream.stop();
+}
+
+#[test]
+fn a_replay_ends_with_its_process_and_can_be_repeated() {
+    let folder = ranges::folder();
+    ranges::lose(&folder, 5);
+    let replay = ["replay", "--store", "--from", "2026-03-07", "--to"];
+    let into = ["2026-03-08", "--into", "stream", "--tokens", "BTC"];
+    let replay = [&replay[..], &into].concat();
+    let tickstream = Tickstream::start(&folder);
+    let is_refused = |run: &Run| run.stderr.contains("already running");
+    let stopped = std::thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            loop {
+                let run = on(&folder, &[&replay[..], &["--rate", "1"]].concat());
+                if !is_refused(&run) {
+                    return run;
+                }
+            }
+        });
+        // While it runs, another one is refused.
+        loop {
+            let other = on(&folder, &[&replay[..], &["--dry-run"]].concat());
+            if is_refused(&other) {
+                break;
+            }
+            assert_eq!(other.code, 0, "{other:?}");
+        }
+        tickstream.stop();
+        run.join().unwrap()
+    });
+    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert!(stopped.stderr.contains("stopped"), "{stopped:?}");
+    let run = on(&folder, &replay);
+    assert_eq!(run.code, 0, "{run:?}");
+    let again = on(&folder, &replay);
+    assert!(
+        again.stdout.starts_with("appended  0 of 125 ticks"),
+        "{again:?}"
+    );
 }
 
 #[test]

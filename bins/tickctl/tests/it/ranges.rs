@@ -119,6 +119,26 @@ pub(crate) fn sweep(folder: &TempDir, day: &str) {
     });
 }
 
+/// Stores so many more ticks of BTC, which belong to the stream and never come to it.
+pub(crate) fn lose(folder: &TempDir, count: i64) {
+    let lost = (0..count).map(|n| CohortTick {
+        tick: tick("BTC", 200 + n),
+        in_cohort: true,
+        arrival_stamped: false,
+    });
+    let lost: Vec<CohortTick> = lost.collect();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = open(folder.path());
+        let receipt = store.put(&lost).await.unwrap();
+        let entry = LedgerEntry::default();
+        LedgerWriter::commit(&store, receipt.outbox_id, entry)
+            .await
+            .unwrap();
+        store.close();
+    });
+}
+
 fn on(folder: &TempDir, arguments: &[&str]) -> Run {
     let data = folder.path().to_str().unwrap();
     tickctl(&[arguments, &["--data-dir", data]].concat())
@@ -234,7 +254,6 @@ fn a_trade_that_was_sent_late_is_found_in_its_older_folder() {
 #[test]
 fn into_the_stream_of_this_machine_goes_only_what_it_lacks() {
     let folder = folder();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     let replay = |more: &[&str]| {
         let range = ["--from", "2026-03-07", "--to", "2026-03-08"];
         on(
@@ -245,41 +264,25 @@ fn into_the_stream_of_this_machine_goes_only_what_it_lacks() {
     let left_out = "left out  120 ticks: they do not belong to the stream\n";
     let run = replay(&["--store"]);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
-    let there =
-        "replayed  120 ticks into the stream: 0 appended, 120 there before or on their way\n";
+    let there = "appended  0 of 120 ticks to the stream; 120 are in the stream, in the archive, or in the outbox\n";
     assert_eq!(run.stdout, format!("{left_out}{there}"));
-    // A tick that was stored and never appended.
-    runtime.block_on(async {
-        let store = open(folder.path());
-        let lost = CohortTick {
-            tick: tick("BTC", 200),
-            in_cohort: true,
-            arrival_stamped: false,
-        };
-        let receipt = store.put(&[lost]).await.unwrap();
-        let entry = LedgerEntry::default();
-        LedgerWriter::commit(&store, receipt.outbox_id, entry)
-            .await
-            .unwrap();
-        store.close();
-    });
+    lose(&folder, 1);
     let run = replay(&["--archive"]);
     assert_eq!(run.code, 3, "there is no archive yet: {run:?}");
     let run = replay(&["--store", "--tokens", "BTC", "--dry-run"]);
     let would = "would append 1 of 121 ticks";
     assert!(run.code == 0 && run.stdout.contains(would), "{run:?}");
     let run = replay(&["--store", "--tokens", "BTC"]);
-    let appended = "replayed  121 ticks into the stream: 1 appended, 120 there";
+    let appended = "appended  1 of 121 ticks to the stream; 120 are";
     assert!(run.stdout.starts_with(appended), "{run:?}");
     let run = replay(&["--store"]);
-    assert!(run.stdout.contains("121 ticks into the stream: 0 appended"));
+    assert!(run.stdout.contains("appended  0 of 121 ticks"));
     let archive = Archive::open(folder.path()).unwrap();
     let archived: Vec<Tick> = (0..50).map(|n| tick("BTC", n)).collect();
     archive.write_range(0, 1, 50, &archived).unwrap();
     let run = replay(&["--archive"]);
     assert_eq!(run.code, 0, "{run:?}");
-    let of_archive =
-        "replayed  50 ticks into the stream: 0 appended, 50 there before or on their way\n";
+    let of_archive = "appended  0 of 50 ticks to the stream; 50 are in the stream, in the archive, or in the outbox\n";
     assert_eq!(run.stdout, of_archive);
     for (range, said) in [
         (&["--from", "2s"][..], "the range is empty"),

@@ -81,8 +81,10 @@ pub(super) async fn run(
         received_before_ms: now_ms - RECENT_MS,
         apply: wanted.apply,
     };
+    let ending = api.ending.clone();
     Ok(job::respond(
         RebuildReport::default(),
+        &ending,
         move |progress, stop| rebuilt(api, request, progress, stop),
     ))
 }

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ops::verify::StreamReplayRequest;
+use ops::verify::{StreamReplayRequest, VerifyError};
 use runtime::problem::Problem;
 use tokio::sync::OwnedMutexGuard;
 
@@ -18,7 +18,7 @@ use crate::job;
 
 /// What the body has.
 const WANTED: &str =
-    "from_ms, to_ms and per_second_max, and any of tokens, only_archived and dry_run";
+    "from_ms, to_ms and per_second_max, and optionally tokens, only_archived and dry_run";
 
 /// Writes progress while it compares and appends, and at the end what became of the ticks.
 pub(super) async fn run(
@@ -34,7 +34,8 @@ pub(super) async fn run(
         return Err(Problem::new(StatusCode::BAD_REQUEST, error.to_string()));
     }
     let turn = turn(&api)?;
-    Ok(job::respond(BEGUN, move |progress, stop| {
+    let ending = api.ending.clone();
+    Ok(job::respond(BEGUN, &ending, move |progress, stop| {
         replay(api, request, now_ms, Reported { progress, stop }, turn)
     }))
 }
@@ -49,7 +50,11 @@ async fn replay(
     let replayed = api.verify.replay_into_stream(&request, now_ms, &watch);
     let report = replayed.await.map_err(|error| {
         let cause = runtime::causes::joined(&error);
-        tracing::error!(error = %cause, "the replay into the stream failed");
+        if matches!(error, VerifyError::Stopped) {
+            tracing::info!("the replay into the stream was stopped");
+        } else {
+            tracing::error!(error = %cause, "the replay into the stream failed");
+        }
         cause
     })?;
     tracing::info!(

@@ -34,7 +34,8 @@ pub(super) async fn run(
         return Err(Problem::new(StatusCode::BAD_REQUEST, error.to_string()));
     }
     let turn = turn(&api)?;
-    Ok(job::respond(BEGUN, move |progress, stop| {
+    let ending = api.ending.clone();
+    Ok(job::respond(BEGUN, &ending, move |progress, stop| {
         compare(api, request, now_ms, Reported { progress, stop }, turn)
     }))
 }
@@ -50,7 +51,7 @@ pub(super) const BEGUN: Progress = Progress {
 pub(super) fn turn(api: &Api) -> Result<OwnedMutexGuard<()>, Problem> {
     let turn = std::sync::Arc::clone(&api.verifying).try_lock_owned();
     turn.map_err(|_| {
-        let detail = "another comparison is running: wait for its end";
+        let detail = "a comparison or a replay is already running: try again when it has finished";
         Problem::new(StatusCode::CONFLICT, detail).with_code("verify_running")
     })
 }

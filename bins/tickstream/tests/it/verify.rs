@@ -82,7 +82,10 @@ async fn what_the_archiver_will_write_is_not_repaired() {
     let proof = &lines.last().unwrap()["result"];
     assert_eq!(proof["counts"]["archive"]["overdue"], 90, "{proof}");
     assert_eq!(proof["counts"]["archive"]["missing"], 0);
-    assert_eq!(proof["repaired"], json!({"appended": 0, "archived": 0}));
+    assert_eq!(
+        proof["repaired"],
+        json!({"appended": 0, "left_out": 0, "archived": 0})
+    );
     assert_eq!(process.get("/api/proof").await.1["verdict"], "incomplete");
     assert_eq!(process.flush_archive().await.0, 200);
     let (_, lines) = verify(&process, everything()).await;

@@ -51,7 +51,7 @@ pub(super) struct Rules {
     pub(super) due: Due,
     /// Whether all is known that is on its way. What is neither there nor on its way is missing then, due or not.
     pub(super) pending_is_known: bool,
-    /// Whether ticks that the archive lacks are passed over.
+    /// Whether ticks that the archive lacks are skipped.
     pub(super) only_archived: bool,
     pub(super) store: Sight,
     pub(super) stream: Sight,
@@ -59,11 +59,10 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Whether the stream must have had a tick that it lacks. On one machine, the archive has its ticks from the stream, and
-    /// the stream removes only what is archived: if it has removed its beginning, that is where the tick was.
-    fn has_removed(&self, copies: &[Record]) -> bool {
+    /// Whether the stream must have had a tick. On one machine, the archive has its ticks from the stream.
+    fn was_streamed(&self, copies: &[Record]) -> bool {
         let is_archived = |record: &Record| record.origin == Origin::Archive;
-        self.pending_is_known && self.stream != Sight::CLEAR && copies.iter().any(is_archived)
+        self.pending_is_known && copies.iter().any(is_archived)
     }
 }
 
@@ -77,6 +76,8 @@ pub(super) struct Tally {
     by_token: HashMap<Option<TokenNumber>, Counts>,
     pub(super) examples: Vec<Example>,
     examples_of: HashMap<(Finding, Place), usize>,
+    /// Ticks of the cohort that the stream lacks, and has not had.
+    pub(super) never_streamed: u64,
     /// Ticks of the cohort that stream and archive lack, where the stream could not be seen: it may have had them.
     pub(super) maybe_streamed: u64,
 }
@@ -84,7 +85,7 @@ pub(super) struct Tally {
 /// What a repair needs of a portion of the records.
 #[derive(Debug, Default)]
 pub(super) struct Lacking {
-    /// Ticks of the cohort that the stream lacks.
+    /// Ticks of the cohort that the stream lacks, and has not had: its consumers have counted those that it has had.
     pub(super) in_stream: Vec<Tick>,
     /// Ticks of the cohort that the archive lacks, and will not get from the stream by a repair: it has them, or has removed
     /// what was received then.
@@ -150,6 +151,7 @@ impl Tally {
             counts.cohort = u64::from(decision == Some(true));
             counts.undecided = u64::from(decision.is_none());
         }
+        let was_streamed = rules.was_streamed(copies);
         let mut found = [0_u64; 2];
         for (place, found) in Place::ALL.into_iter().zip(&mut found) {
             let origin = match place {
@@ -177,12 +179,14 @@ impl Tally {
                             Place::Stream => (rules.stream, rules.due.stream_ms),
                             Place::Archive => (rules.archive, rules.due.archive_ms),
                         };
-                        let was_removed = place == Place::Stream && rules.has_removed(copies);
-                        if stored.ingested_at_ms < sight.before_ms || was_removed {
-                            of_place.unseen = 1;
-                        } else if copies.iter().any(|record| is_on_its_way(record, place)) {
+                        // A stream that has removed its beginning had there what it must have had.
+                        let was_removed =
+                            place == Place::Stream && was_streamed && rules.stream != Sight::CLEAR;
+                        if copies.iter().any(|record| is_on_its_way(record, place)) {
                             of_place.late = 1;
                             of_place.overdue = u64::from(stored.ingested_at_ms < due_ms);
+                        } else if stored.ingested_at_ms < sight.before_ms || was_removed {
+                            of_place.unseen = 1;
                         } else if stored.ingested_at_ms >= due_ms && !rules.pending_is_known {
                             of_place.late = 1;
                         } else {
@@ -203,10 +207,12 @@ impl Tally {
             }
         }
         counts.matched = u64::from(counts.stream.matched == 1 && counts.archive.matched == 1);
+        let is_lacking = counts.stream.missing == 1 && !was_streamed;
+        self.never_streamed += u64::from(is_lacking);
         self.maybe_streamed += u64::from(counts.stream.unseen == 1 && found[1] == 0);
         let is_removed = counts.stream.unseen == 1 && rules.stream != Sight::NONE;
         if let (Some(lacking), Some(stored)) = (lacking, stored) {
-            if counts.stream.missing == 1 {
+            if is_lacking {
                 lacking.in_stream.extend(stored.tick(names));
             } else if counts.archive.missing == 1 && (found[0] > 0 || is_removed) {
                 lacking.in_archive.extend(stored.tick(names));
@@ -253,6 +259,7 @@ impl Tally {
     /// Adds the result of other records.
     pub(super) fn merge(&mut self, other: Self) {
         self.counts.add(&other.counts);
+        self.never_streamed += other.never_streamed;
         self.maybe_streamed += other.maybe_streamed;
         for (hour, counts) in other.by_hour {
             self.by_hour.entry(hour).or_default().add(&counts);

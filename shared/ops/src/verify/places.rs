@@ -81,6 +81,8 @@ pub enum Phase {
     Archive,
     /// Comparing, in parts.
     Compare,
+    /// Appending to the stream what it lacks, in ticks.
+    Append,
 }
 
 /// Receives the progress of a comparison.

@@ -224,6 +224,10 @@ pub struct Proof {
 pub struct Repaired {
     /// Appended to the stream. Its consumers, and so the archive, follow.
     pub appended: u64,
+    /// Of the ticks that the stream of one machine lacks, those that it must have had, since the archive has them. They have
+    /// been counted, so they are not appended again.
+    #[serde(default)]
+    pub left_out: u64,
     /// Written to the archive, since the stream has them, or has removed what was received then.
     pub archived: u64,
 }

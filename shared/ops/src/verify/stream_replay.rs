@@ -1,10 +1,11 @@
 //! Replays stored or archived ticks into the stream of one machine.
 //!
 //! The consumers of that stream count each record, and know a record by its sequence number alone: a repeat would be counted
-//! again. So the ticks are compared with the stream first, and only those are appended that it lacks and that are not on
-//! their way to it. What it has removed since, the archive has.
+//! again. So the ticks are compared with the stream first. Appended are only those that it lacks, that are not on their way to
+//! it, and that the archive does not have: what is there came from the stream.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use app::pace::{at_once, wait_for_turn};
 use app::ports::PortError;
@@ -13,7 +14,6 @@ use app::tick_replay::{Sent, TickReplayReport};
 use async_trait::async_trait;
 use domain::{Tick, Token, count_of};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::compare::{Sight, Tally};
@@ -21,7 +21,7 @@ use super::names::Names;
 use super::put_back::REPAIR_TICKS_MAX;
 use super::read::Unseen;
 use super::sample::Sample;
-use super::{Repair, Verify, VerifyError, VerifyRequest, Watch};
+use super::{Phase, Progress, Repair, Verify, VerifyError, VerifyRequest, Watch};
 
 /// Which ticks are meant, and what is done with them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct StreamReplayRequest {
     /// Only of these tokens, as they are stored; none means all.
     #[serde(default)]
     pub tokens: BTreeSet<Token>,
-    /// Only ticks that the archive has, instead of those of the store that belong to the stream.
+    /// Only ticks that the archive has, too. The stream has had them all, so none is appended.
     #[serde(default)]
     pub only_archived: bool,
     /// The most ticks that are appended a second.
@@ -67,8 +67,8 @@ impl StreamReplayRequest {
 }
 
 impl Verify<'_> {
-    /// Appends what the stream lacks. In the report, `new` ticks were appended (in a dry run: would be), and the stream has
-    /// or had the `duplicate` ones, or they are on their way to it. That needs to be known: see `Places::pending`.
+    /// Appends what the stream lacks. In the report, `new` ticks were appended (in a dry run: would be), and the `duplicate`
+    /// ones are in the stream, in the archive, or on their way to the stream. That needs to be known: see `Places::pending`.
     ///
     /// # Errors
     /// [`VerifyError`]. To repeat it is safe.
@@ -88,8 +88,7 @@ impl Verify<'_> {
             repair: self.repair,
             per_second_max: request.per_second_max,
             watch: self.watch,
-            started: Instant::now(),
-            appended: Mutex::default(),
+            appended: AtomicU64::default(),
         };
         let repair = (!request.dry_run).then_some(&paced as &dyn Repair);
         let (tally, names, repaired) = self.compare(divided, rules, repair).await?;
@@ -102,35 +101,43 @@ fn report(
     request: &StreamReplayRequest,
     tally: &Tally,
     names: &Names,
-    mut unseen: Unseen,
+    unseen: Unseen,
     appended: Option<u64>,
 ) -> TickReplayReport {
     let counts = &tally.counts;
     let not_known = tally.maybe_streamed;
-    let mut report = TickReplayReport::default();
-    if request.only_archived {
-        report.selected = counts.cohort + counts.undecided + counts.archive.extra;
-        report.unseen.append(&mut unseen.archive);
-    } else {
-        report.selected = counts.cohort;
-        report.undecided = counts.undecided;
-        report.outside_cohort = counts.stored - counts.cohort - counts.undecided;
-        report.unseen.append(&mut unseen.store);
+    let new = appended.unwrap_or(tally.never_streamed);
+    let mut report = TickReplayReport {
+        selected: counts.cohort,
+        sent: Sent {
+            new,
+            duplicate: counts.cohort.saturating_sub(new + not_known),
+            rejected: 0,
+        },
+        outside_cohort: counts.stored - counts.cohort - counts.undecided,
+        undecided: counts.undecided,
+        unseen: unseen.store,
+        ..TickReplayReport::default()
+    };
+    if not_known > 0 {
+        report.unseen.extend(unseen.stream);
+    }
+    if not_known > 0 || request.only_archived {
+        report.unseen.extend(unseen.archive);
     }
     if not_known > 0 {
-        report.unseen.append(&mut unseen.stream);
-        report.unseen.append(&mut unseen.archive);
         report.unseen.push(format!(
-            "it is not known whether the stream had {}, which the archive lacks: not appended",
+            "not appended: {} that the stream may have had, and that the archive does not have",
             count_of(not_known, "tick")
         ));
     }
-    let new = appended.unwrap_or(counts.stream.missing);
-    report.sent = Sent {
-        new,
-        duplicate: report.selected.saturating_sub(new + not_known),
-        rejected: 0,
-    };
+    let not_stored = counts.archive.extra.saturating_sub(report.outside_cohort);
+    if request.only_archived && not_stored > 0 {
+        report.unseen.push(format!(
+            "not appended: {} of the archive that the store does not have; --into URL stores them",
+            count_of(not_stored, "tick")
+        ));
+    }
     let by_token = tally.groups(names).by_token;
     let has_ticks = |token: &Token| {
         let counts = by_token.get(token.as_str());
@@ -146,26 +153,35 @@ struct Paced<'a> {
     repair: &'a dyn Repair,
     per_second_max: u32,
     watch: &'a dyn Watch,
-    started: Instant,
-    appended: Mutex<u64>,
+    appended: AtomicU64,
 }
 
 #[async_trait]
 impl Repair for Paced<'_> {
     async fn append(&self, ticks: &[Tick]) -> Result<u64, PortError> {
-        let mut done = self.appended.lock().await;
-        let before = *done;
-        let batch = at_once(self.per_second_max, REPAIR_TICKS_MAX);
+        let (started, mut done, mut appended) = (Instant::now(), 0, 0);
         let stopped = || self.watch.stopped();
-        for ticks in ticks.chunks(batch) {
-            let turn = wait_for_turn(self.started, *done, self.per_second_max, &stopped);
-            // The comparison ends with what it has done when it sees the same.
+        for ticks in ticks.chunks(at_once(self.per_second_max, REPAIR_TICKS_MAX)) {
+            // The comparison sees it, too, and ends.
+            if stopped() {
+                break;
+            }
+            appended += self.repair.append(ticks).await?;
+            done += ticks.len() as u64;
+            let all = self.appended.load(Ordering::Relaxed) + appended;
+            self.watch.progress(Progress {
+                phase: Phase::Append,
+                done: all,
+                of: None,
+            });
+            // Also after the last: the next ones may come at once.
+            let turn = wait_for_turn(started, done, self.per_second_max, &stopped);
             if turn.await.is_err() {
                 break;
             }
-            *done += self.repair.append(ticks).await?;
         }
-        Ok(*done - before)
+        self.appended.fetch_add(appended, Ordering::Relaxed);
+        Ok(appended)
     }
 
     async fn archive(&self, _: &[Tick]) -> Result<(), PortError> {

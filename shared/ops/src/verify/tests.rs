@@ -389,18 +389,32 @@ async fn a_repair_puts_back_what_is_missing_and_a_second_run_finds_nothing() {
         .unwrap()
         .drain(700..702)
         .collect::<Vec<_>>();
+    // On one machine, the two were in the stream, since the archive has them: they have been counted.
     let proof = verified(&memory, |it| it.request.repair = true)
         .await
         .unwrap();
     let repaired = Repaired {
-        appended: 2,
         archived: 30,
+        left_out: 2,
+        ..Repaired::default()
     };
     assert_eq!(proof.repaired, Some(repaired));
-    assert!(memory.streamed.lock().unwrap().ends_with(&lost) || lost.len() == 2);
-    let proof = verified(&memory, |it| it.request.repair = true)
-        .await
-        .unwrap();
+    assert_eq!(proof.counts.stream.missing, 2);
+    // On AWS, its consumers count a tick once.
+    let repair_there = async || {
+        let proof = verified(&memory, |it| {
+            (it.request.repair, it.pending_is_known) = (true, false);
+        });
+        proof.await.unwrap()
+    };
+    let proof = repair_there().await;
+    let repaired = Repaired {
+        appended: 2,
+        ..Repaired::default()
+    };
+    assert_eq!(proof.repaired, Some(repaired));
+    assert!(memory.streamed.lock().unwrap().ends_with(&lost));
+    let proof = repair_there().await;
     assert_eq!(proof.verdict(), Verdict::Proven, "{:?}", proof.examples);
     assert_eq!(proof.repaired, Some(Repaired::default()));
 }

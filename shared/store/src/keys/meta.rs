@@ -42,6 +42,12 @@ pub(crate) fn checkpoint(consumer: &str, shard: u8) -> String {
     format!("checkpoint/{consumer}/{shard}")
 }
 
+/// Of the records of a shard that may have been removed, the newest time of receipt (i64, epoch milliseconds). Missing until
+/// some were removed by a version that keeps it.
+pub(crate) fn removed_until(shard: u8) -> String {
+    format!("removed-until/{shard}")
+}
+
 /// The records of a shard that the archive is writing: first and last (postcard).
 pub(crate) fn archive_range(shard: u8) -> String {
     format!("archive-range/{shard}")

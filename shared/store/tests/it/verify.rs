@@ -210,6 +210,7 @@ async fn a_repair_brings_back_what_is_missing_and_a_second_run_finds_nothing() {
     let repaired = Repaired {
         appended: 2,
         archived: gone - 2,
+        ..Repaired::default()
     };
     assert_eq!(proof.repaired, Some(repaired));
     let names = day.read_dir().unwrap().map(|it| it.unwrap().file_name());
@@ -297,6 +298,48 @@ async fn what_the_stream_no_longer_has_is_not_missing() {
         "{:?}",
         proof.unseen
     );
+}
+
+/// A replay puts old ticks behind newer ones: where these were removed, the first that is left does not show it.
+#[tokio::test]
+async fn what_was_removed_before_an_older_tick_is_not_appended_again() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(&folder);
+    let old = tick("BTC", 1);
+    let newer: Vec<Tick> = (2..50)
+        .map(|n| {
+            let mut made = tick("BTC", n);
+            made.ingested_at_ms = START_MS + HOUR_MS + i64::from(n);
+            made
+        })
+        .collect();
+    for ticks in [newer, vec![old]] {
+        let receipt = store.put(&in_cohort(&ticks)).await.unwrap();
+        store
+            .append(&refs(&ticks), receipt.outbox_id)
+            .await
+            .unwrap();
+        settle(&store, receipt.outbox_id).await;
+        // What is removed is whole files, and closing writes one.
+        store.close();
+        store = open(&folder);
+    }
+    flush(&store, &folder).await;
+    let keep_none = StreamRetention {
+        from_ms: NOW_MS,
+        bytes_max: u64::MAX,
+    };
+    store
+        .sweep(START_MS, keep_none, &["archive"])
+        .await
+        .unwrap();
+    std::fs::remove_dir_all(folder.path().join("price-archive")).unwrap();
+    let proof = verify(&store, &folder, true).await;
+    assert_eq!(
+        (proof.counts.stream.matched, proof.counts.stream.unseen),
+        (1, 48)
+    );
+    assert_eq!(proof.counts.stream.missing, 0, "{proof:?}");
 }
 
 /// The stream of a store behind a fault.

@@ -68,8 +68,13 @@ async fn replay(
             report.transpose().map_err(|error| server.explain(error))?
         }
         DataAccess::Store(opened) => {
+            // There is no live traffic, and tickstream cannot start before the store is closed.
+            let request = StreamReplayRequest {
+                per_second_max: u32::MAX,
+                ..request.clone()
+            };
             let verify = LocalVerify::new(opened.store.clone(), &opened.data_dir, DueAfter::HERE);
-            let report = verify.replay_into_stream(request, now_ms, &watch).await;
+            let report = verify.replay_into_stream(&request, now_ms, &watch).await;
             drop(verify);
             opened.store.close();
             match report {

@@ -8,15 +8,13 @@ pub(super) fn into_stream_text(report: &TickReplayReport, dry_run: bool) -> Stri
     let mut lines = not_sent(report);
     let selected = count_of(report.selected, "tick");
     let Sent { new, duplicate, .. } = report.sent;
-    lines.push(match dry_run {
-        true => format!(
-            "dry run   would append {new} of {selected}: the stream has or had {duplicate}, or they are on their way to it; \
-             omit --dry-run to append"
-        ),
-        false => format!(
-            "replayed  {selected} into the stream: {new} appended, {duplicate} there before or on their way"
-        ),
-    });
+    let (appended, end) = match dry_run {
+        true => ("dry run   would append", "; omit --dry-run to append"),
+        false => ("appended ", ""),
+    };
+    lines.push(format!(
+        "{appended} {new} of {selected} to the stream; {duplicate} are in the stream, in the archive, or in the outbox{end}"
+    ));
     lines.join("\n")
 }
 
@@ -104,7 +102,7 @@ mod tests {
         assert_eq!(
             here(false),
             format!(
-                "{before}replayed  7 ticks into the stream: 5 appended, 2 there before or on their way"
+                "{before}appended  5 of 7 ticks to the stream; 2 are in the stream, in the archive, or in the outbox"
             )
         );
         assert!(here(true).contains("would append 5 of 7 ticks"));

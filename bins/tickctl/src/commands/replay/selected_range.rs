@@ -38,7 +38,7 @@ pub(super) fn failure(report: &TickReplayReport) -> anyhow::Result<()> {
     }
     let unread = report.unreadable + report.undecided;
     if !report.tokens_without_ticks.is_empty() || !report.unseen.is_empty() || unread > 0 {
-        let why = "not all of the range could be seen, and what could was replayed: see above";
+        let why = "part of the range was not seen or not replayed: see above";
         return Err(ExitUnseen(why.to_owned()).into());
     }
     Ok(())

@@ -64,6 +64,14 @@ fn write_proof(text: &mut String, proof: &Proof) -> std::fmt::Result {
             ticks(repaired.appended),
             repaired.archived
         )?;
+        if repaired.left_out > 0 {
+            writeln!(
+                text,
+                "          {} missing in the stream were not appended: the archive has them, so they have been counted; compare \
+                 the candles of that time with `tickctl rebuild`",
+                ticks(repaired.left_out)
+            )?;
+        }
         if repaired.appended > 0 {
             writeln!(
                 text,

@@ -28,6 +28,7 @@ impl Shown {
             }
             Phase::Archive => format!("reading the archive: {}", count_of(done, "tick")),
             Phase::Compare => "comparing".to_owned(),
+            Phase::Append => format!("appending to the stream: {}", count_of(done, "tick")),
         });
         if let Some(of) = of {
             show_part(&self.bar, done, of);
