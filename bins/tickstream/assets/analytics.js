@@ -11,7 +11,7 @@ export const WINDOWS = [
 ];
 const KINDS = ["sma", "twap", "ema", "vwap"];
 const DRAWN_AT_FIRST = "1m.ema,5m.vwap";
-const CELL_CHARS_MAX = 10;
+const CELL_CHARS_MAX = 9;
 const ANOMALIES_MAX = 500;
 const ANOMALIES_SHOWN_MAX = 100;
 
@@ -77,8 +77,9 @@ export class AverageTable {
 
 /** A price, with fewer digits if the cell would overflow. */
 function fitting(value, digits) {
-  const text = price(value, digits);
-  return text.length > CELL_CHARS_MAX ? price(value, digits - 1) : text;
+  let text = price(value, digits);
+  for (let fewer = digits - 1; fewer >= 0 && text.length > CELL_CHARS_MAX; fewer -= 1) text = price(value, fewer);
+  return text;
 }
 
 /** Anomalies, newest first; selecting one shows its time in the chart. Each can be marked as a false alarm, and its pair muted. */
