@@ -199,7 +199,7 @@ async fn a_killed_tickstream_is_repaired_and_proven_after_its_next_start() {
             [0, 3].contains(&code),
             "round {round} of seed {SEED}: {proof}"
         );
-        let repaired = json!({"appended": 0, "archived": 0});
+        let repaired = json!({"appended": 0, "left_out": 0, "archived": 0});
         assert_eq!(
             proof["repaired"], repaired,
             "round {round} of seed {SEED}: {proof}"
