@@ -111,7 +111,7 @@ fn a_replay_into_the_stream_is_done_by_the_process() {
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
     assert_eq!(
         run.stdout,
-        "appended  0 of 120 ticks to the stream; 120 are in the stream, in the archive, or in the outbox\n"
+        "appended  0 of 120 ticks to the stream; 120 already in the stream, in the archive, or in the outbox\n"
     );
     tickstream.stop();
 }

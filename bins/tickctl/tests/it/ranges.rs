@@ -264,7 +264,7 @@ fn into_the_stream_of_this_machine_goes_only_what_it_lacks() {
     let left_out = "left out  120 ticks: they do not belong to the stream\n";
     let run = replay(&["--store"]);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
-    let there = "appended  0 of 120 ticks to the stream; 120 are in the stream, in the archive, or in the outbox\n";
+    let there = "appended  0 of 120 ticks to the stream; 120 already in the stream, in the archive, or in the outbox\n";
     assert_eq!(run.stdout, format!("{left_out}{there}"));
     lose(&folder, 1);
     let run = replay(&["--archive"]);
@@ -273,7 +273,7 @@ fn into_the_stream_of_this_machine_goes_only_what_it_lacks() {
     let would = "would append 1 of 121 ticks";
     assert!(run.code == 0 && run.stdout.contains(would), "{run:?}");
     let run = replay(&["--store", "--tokens", "BTC"]);
-    let appended = "appended  1 of 121 ticks to the stream; 120 are";
+    let appended = "appended  1 of 121 ticks to the stream; 120 already";
     assert!(run.stdout.starts_with(appended), "{run:?}");
     let run = replay(&["--store"]);
     assert!(run.stdout.contains("appended  0 of 121 ticks"));
@@ -282,7 +282,7 @@ fn into_the_stream_of_this_machine_goes_only_what_it_lacks() {
     archive.write_range(0, 1, 50, &archived).unwrap();
     let run = replay(&["--archive"]);
     assert_eq!(run.code, 0, "{run:?}");
-    let of_archive = "appended  0 of 50 ticks to the stream; 50 are in the stream, in the archive, or in the outbox\n";
+    let of_archive = "appended  0 of 50 ticks to the stream; 50 already in the stream, in the archive, or in the outbox\n";
     assert_eq!(run.stdout, of_archive);
     for (range, said) in [
         (&["--from", "2s"][..], "the range is empty"),

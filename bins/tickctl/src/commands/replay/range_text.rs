@@ -13,7 +13,7 @@ pub(super) fn into_stream_text(report: &TickReplayReport, dry_run: bool) -> Stri
         false => ("appended ", ""),
     };
     lines.push(format!(
-        "{appended} {new} of {selected} to the stream; {duplicate} are in the stream, in the archive, or in the outbox{end}"
+        "{appended} {new} of {selected} to the stream; {duplicate} already in the stream, in the archive, or in the outbox{end}"
     ));
     lines.join("\n")
 }
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(
             here(false),
             format!(
-                "{before}appended  5 of 7 ticks to the stream; 2 are in the stream, in the archive, or in the outbox"
+                "{before}appended  5 of 7 ticks to the stream; 2 already in the stream, in the archive, or in the outbox"
             )
         );
         assert!(here(true).contains("would append 5 of 7 ticks"));
