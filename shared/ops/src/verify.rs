@@ -100,8 +100,8 @@ pub enum VerifyError {
     /// The store could not be read, without which nothing can be compared.
     #[error("the store could not be read")]
     Store(#[source] PortError),
-    /// A repair failed; what was repaired before it stays.
-    #[error("the repair failed after {}", count_of(*done, "tick"))]
+    /// What is missing could not be put back; what was put back before stays.
+    #[error("putting back what is missing failed after {}", count_of(*done, "tick"))]
     Repair {
         /// How many ticks were repaired.
         done: u64,

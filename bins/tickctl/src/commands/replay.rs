@@ -55,9 +55,9 @@ Examples:
   tickctl replay --archive s3://tickstream-archive-123456789012-us-east-1/price-archive/ --from 2h --to 1h \\
     --into stream --aws
 
-Exit codes: 0 done; 1 not all ticks were accepted, it was stopped, or a server could not be reached or refused; 2 a bad row (the rows before it were sent) or a wrong option;
-3 not all of the range could be seen, or it has no tick, or none of one of --tokens; or, with --dry-run, the tickstream
-that has the store cannot be asked.")]
+Exit codes: 0 done; 1 not all ticks were accepted, it was stopped, or a server could not be reached or refused; 2 a
+bad row (the rows before it were sent) or a wrong option; 3 not all of the range could be seen, or it has no tick, or
+none of one of --tokens; or, with --dry-run, the tickstream that has the store cannot be asked.")]
 pub struct ReplayArgs {
     /// A file; `-` is stdin.
     #[arg(value_name = "FILE", required_unless_present_any = ["store", "archive"])]

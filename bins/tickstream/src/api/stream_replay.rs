@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use app::tick_replay::TickReplayReport;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ops::verify::{StreamReplayRequest, VerifyError};
+use ops::verify::StreamReplayRequest;
 use runtime::problem::Problem;
-use tokio::sync::OwnedMutexGuard;
 
 use super::params::{NoParameters, Query};
-use super::verify::{BEGUN, Reported, turn};
-use super::{Api, Shared, json_body};
-use crate::job;
+use super::verify::respond;
+use super::{Shared, json_body};
 
 /// What the body has.
 const WANTED: &str =
@@ -33,35 +30,15 @@ pub(super) async fn run(
     if let Err(error) = api.verify.replay_range(&request, now_ms) {
         return Err(Problem::new(StatusCode::BAD_REQUEST, error.to_string()));
     }
-    let turn = turn(&api)?;
-    let ending = api.ending.clone();
-    Ok(job::respond(BEGUN, &ending, move |progress, stop| {
-        replay(api, request, now_ms, Reported { progress, stop }, turn)
-    }))
-}
-
-async fn replay(
-    api: Arc<Api>,
-    request: StreamReplayRequest,
-    now_ms: i64,
-    watch: Reported,
-    _turn: OwnedMutexGuard<()>,
-) -> Result<TickReplayReport, String> {
-    let replayed = api.verify.replay_into_stream(&request, now_ms, &watch);
-    let report = replayed.await.map_err(|error| {
-        let cause = runtime::causes::joined(&error);
-        if matches!(error, VerifyError::Stopped) {
-            tracing::info!("the replay into the stream was stopped");
-        } else {
-            tracing::error!(error = %cause, "the replay into the stream failed");
-        }
-        cause
-    })?;
-    tracing::info!(
-        selected = report.selected,
-        appended = report.sent.new,
-        dry_run = request.dry_run,
-        "ticks were replayed into the stream"
-    );
-    Ok(report)
+    respond(Arc::clone(&api), move |watch| async move {
+        let report = api.verify.replay_into_stream(&request, now_ms, &watch);
+        let report = report.await?;
+        tracing::info!(
+            selected = report.selected,
+            appended = report.sent.new,
+            dry_run = request.dry_run,
+            "ticks were replayed into the stream"
+        );
+        Ok(report)
+    })
 }

@@ -1,14 +1,17 @@
 //! `POST /api/verify`: compares store, stream and archive tick by tick. `GET /api/proof`: the last result.
 
+use std::future::Future;
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use ops::verify::{Phase, Progress, Proof, VerifyRequest, Watch};
+use ops::verify::{Phase, Progress, Proof, VerifyError, VerifyRequest, Watch};
 use runtime::problem::Problem;
+use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::sync::OwnedMutexGuard;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -33,27 +36,46 @@ pub(super) async fn run(
     if let Err(error) = api.verify.range(&request, now_ms) {
         return Err(Problem::new(StatusCode::BAD_REQUEST, error.to_string()));
     }
-    let turn = turn(&api)?;
-    let ending = api.ending.clone();
-    Ok(job::respond(BEGUN, &ending, move |progress, stop| {
-        compare(api, request, now_ms, Reported { progress, stop }, turn)
-    }))
+    respond(Arc::clone(&api), move |watch| async move {
+        compare(&api, &request, now_ms, &watch).await
+    })
 }
 
-/// The progress of a comparison that begins.
-pub(super) const BEGUN: Progress = Progress {
-    phase: Phase::StoreAndStream,
-    done: 0,
-    of: None,
-};
-
-/// The turn of a comparison, unless another has it.
-pub(super) fn turn(api: &Api) -> Result<OwnedMutexGuard<()>, Problem> {
-    let turn = std::sync::Arc::clone(&api.verifying).try_lock_owned();
-    turn.map_err(|_| {
+/// Responds with a job that compares, in its turn: there is one at a time.
+pub(super) fn respond<R, F>(
+    api: Arc<Api>,
+    job: impl FnOnce(Reported) -> F + Send + 'static,
+) -> Result<Response, Problem>
+where
+    R: Serialize + Send + 'static,
+    F: Future<Output = Result<R, VerifyError>> + Send + 'static,
+{
+    let Ok(turn) = Arc::clone(&api.verifying).try_lock_owned() else {
         let detail = "a comparison or a replay is already running: try again when it has finished";
-        Problem::new(StatusCode::CONFLICT, detail).with_code("verify_running")
-    })
+        return Err(Problem::new(StatusCode::CONFLICT, detail).with_code("verify_running"));
+    };
+    let begun = Progress {
+        phase: Phase::StoreAndStream,
+        done: 0,
+        of: None,
+    };
+    Ok(job::respond(
+        begun,
+        &api.ending,
+        move |progress, stop| async move {
+            let done = job(Reported { progress, stop }).await;
+            drop(turn);
+            done.map_err(|error| {
+                let cause = runtime::causes::joined(&error);
+                if matches!(error, VerifyError::Stopped) {
+                    tracing::info!("the comparison was stopped");
+                } else {
+                    tracing::error!(error = %cause, "the comparison failed");
+                }
+                cause
+            })
+        },
+    ))
 }
 
 /// The last proof, its outcome in a word (null before the first one), and whether a step up can rest on it.
@@ -79,8 +101,8 @@ pub(super) async fn last(
 
 /// Reports progress to the response, and stops with it.
 pub(super) struct Reported {
-    pub(super) progress: watch::Sender<Progress>,
-    pub(super) stop: CancellationToken,
+    progress: watch::Sender<Progress>,
+    stop: CancellationToken,
 }
 
 impl Watch for Reported {
@@ -94,18 +116,12 @@ impl Watch for Reported {
 }
 
 async fn compare(
-    api: std::sync::Arc<Api>,
-    request: VerifyRequest,
+    api: &Api,
+    request: &VerifyRequest,
     now_ms: i64,
-    watch: Reported,
-    _turn: OwnedMutexGuard<()>,
-) -> Result<Proof, String> {
-    let proof = api.verify.run(&request, now_ms, &watch).await;
-    let proof = proof.map_err(|error| {
-        let cause = runtime::causes::joined(&error);
-        tracing::error!(error = %cause, "the comparison failed");
-        cause
-    })?;
+    watch: &Reported,
+) -> Result<Proof, VerifyError> {
+    let proof = api.verify.run(request, now_ms, watch).await?;
     tracing::info!(
         verdict = ?proof.verdict(),
         cohort = proof.counts.cohort,

@@ -136,13 +136,18 @@ async fn only_operators_may_compare() {
     let folder = TempDir::new().unwrap();
     let token = "operator-0123456789-0123456789-0";
     let process = start(&folder, &["--operator-token", token]).await;
-    let body = everything().to_string();
-    let (status, _) = process
-        .send(process.post("/api/verify", body.clone()))
-        .await;
-    assert_eq!(status, 401);
-    let request = process.post("/api/verify", body);
-    let response = request.bearer_auth(token).send().await.unwrap();
-    assert_eq!(response.status().as_u16(), 200);
+    let now_ms = runtime::clock::now_ms();
+    let replay = json!({"from_ms": 0, "to_ms": now_ms, "per_second_max": 1});
+    for (path, body) in [
+        ("/api/verify", everything()),
+        ("/api/replay/stream", replay),
+    ] {
+        let post = || process.post(path, body.to_string());
+        assert_eq!(process.send(post()).await.0, 401, "{path}");
+        let response = post().bearer_auth(token).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), 200, "{path}");
+        // To its end, so that the next one has its turn.
+        response.bytes().await.unwrap();
+    }
     process.stop().await;
 }

@@ -98,25 +98,36 @@ impl VerifyRequest {
     /// # Errors
     /// [`VerifyError::Future`] and [`VerifyError::Empty`].
     pub fn range(&self, now_ms: i64, due_after: DueAfter) -> Result<ReceiptRange, VerifyError> {
-        if self.to_ms > now_ms {
-            return Err(VerifyError::Future {
-                ahead_s: (self.to_ms - now_ms).div_euclid(1_000) + 1,
-            });
-        }
-        let stored_ms = due_after.stored_ms;
-        let to_ms = self.to_ms.min(now_ms.saturating_sub(stored_ms));
-        if self.from_ms >= to_ms {
-            return Err(VerifyError::Empty {
-                from_ms: self.from_ms,
-                to_ms,
-                settle_s: stored_ms / 1_000,
-            });
-        }
-        Ok(ReceiptRange {
+        let wanted = ReceiptRange {
             from_ms: self.from_ms,
-            to_ms,
-        })
+            to_ms: self.to_ms,
+        };
+        settled_range(wanted, now_ms, due_after)
     }
+}
+
+/// The part of a range that is compared: without what may not be stored yet.
+pub(super) fn settled_range(
+    wanted: ReceiptRange,
+    now_ms: i64,
+    due_after: DueAfter,
+) -> Result<ReceiptRange, VerifyError> {
+    let ReceiptRange { from_ms, to_ms } = wanted;
+    if to_ms > now_ms {
+        return Err(VerifyError::Future {
+            ahead_s: (to_ms - now_ms).div_euclid(1_000) + 1,
+        });
+    }
+    let stored_ms = due_after.stored_ms;
+    let to_ms = to_ms.min(now_ms.saturating_sub(stored_ms));
+    if from_ms >= to_ms {
+        return Err(VerifyError::Empty {
+            from_ms,
+            to_ms,
+            settle_s: stored_ms / 1_000,
+        });
+    }
+    Ok(ReceiptRange { from_ms, to_ms })
 }
 
 /// The UTC days of event times of ticks that were received in a range: those of the range, and the next one at its end,

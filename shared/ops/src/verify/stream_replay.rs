@@ -20,8 +20,9 @@ use super::compare::{Sight, Tally};
 use super::names::Names;
 use super::put_back::REPAIR_TICKS_MAX;
 use super::read::Unseen;
+use super::request::settled_range;
 use super::sample::Sample;
-use super::{Phase, Progress, Repair, Verify, VerifyError, VerifyRequest, Watch};
+use super::{DueAfter, Phase, Progress, Repair, Verify, VerifyError, Watch};
 
 /// Which ticks are meant, and what is done with them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,21 +49,13 @@ impl StreamReplayRequest {
     /// The range that is compared if it begins now.
     ///
     /// # Errors
-    /// As [`VerifyRequest::range`].
-    pub fn range(
-        &self,
-        now_ms: i64,
-        due_after: super::DueAfter,
-    ) -> Result<ReceiptRange, VerifyError> {
-        let request = VerifyRequest {
+    /// As [`super::VerifyRequest::range`].
+    pub fn range(&self, now_ms: i64, due_after: DueAfter) -> Result<ReceiptRange, VerifyError> {
+        let wanted = ReceiptRange {
             from_ms: self.from_ms,
             to_ms: self.to_ms,
-            one_in: 1,
-            repeats_max: 0,
-            due_after: None,
-            repair: false,
         };
-        request.range(now_ms, due_after)
+        settled_range(wanted, now_ms, due_after)
     }
 }
 
@@ -186,5 +179,52 @@ impl Repair for Paced<'_> {
 
     async fn archive(&self, _: &[Tick]) -> Result<(), PortError> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use testkit::ticks::ticks;
+
+    use super::*;
+
+    struct Accepting;
+
+    #[async_trait]
+    impl Repair for Accepting {
+        async fn append(&self, ticks: &[Tick]) -> Result<u64, PortError> {
+            Ok(ticks.len() as u64)
+        }
+        async fn archive(&self, _: &[Tick]) -> Result<(), PortError> {
+            panic!("the archive follows the stream")
+        }
+    }
+
+    impl Watch for Accepting {
+        fn progress(&self, _: Progress) {}
+        fn stopped(&self) -> bool {
+            false
+        }
+    }
+
+    /// Neither the time of a comparison before it nor the end of a portion lets more ticks through.
+    #[tokio::test(start_paused = true)]
+    async fn portions_together_keep_to_the_rate() {
+        let paced = Paced {
+            repair: &Accepting,
+            per_second_max: 10,
+            watch: &Accepting,
+            appended: AtomicU64::default(),
+        };
+        let (made, started) = (ticks(&["BTC"], 15), Instant::now());
+        tokio::time::advance(Duration::from_secs(60)).await;
+        for done_s in [61.5, 63.0] {
+            assert_eq!(paced.append(&made).await.unwrap(), 15);
+            let elapsed_s = started.elapsed().as_secs_f64();
+            assert!((elapsed_s - done_s).abs() < 0.1, "{elapsed_s}");
+        }
+        paced.archive(&made).await.unwrap();
     }
 }

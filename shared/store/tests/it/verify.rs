@@ -12,9 +12,11 @@ use archive::Archive;
 use async_trait::async_trait;
 use domain::{Price, Tick};
 use ops::stage_proof::{Prover, StageProof};
-use ops::verify::{DueAfter, Progress, Proof, Repair, Repaired, Verdict, VerifyRequest, Watch};
+use ops::verify::{
+    DueAfter, Progress, Proof, Repair, Repaired, Verdict, VerifyError, VerifyRequest, Watch,
+};
 use rust_decimal::Decimal;
-use store::{Archiver, EmbeddedStore, LocalVerify, StreamRetention};
+use store::{Archiver, EmbeddedConfig, EmbeddedStore, LocalVerify, StreamRetention};
 use tempfile::TempDir;
 use testkit::stream_fault::StreamFault;
 use testkit::ticks::{START_MS, in_cohort, tick, ticks};
@@ -53,6 +55,12 @@ pub(crate) const DUE_AT_ONCE: DueAfter = DueAfter {
 pub(crate) fn comparison(store: &EmbeddedStore, folder: &TempDir) -> LocalVerify {
     LocalVerify::new(store.clone(), folder.path(), DUE_AT_ONCE)
 }
+
+/// Of the stream, nothing is kept that its consumers have read.
+const KEEP_NONE: StreamRetention = StreamRetention {
+    from_ms: NOW_MS,
+    bytes_max: u64::MAX,
+};
 
 /// Completes a delivery, so that nothing waits in the outbox.
 pub(crate) async fn settle(store: &EmbeddedStore, outbox_id: Option<OutboxId>) {
@@ -240,6 +248,32 @@ async fn a_file_that_cannot_be_read_is_named() {
     );
 }
 
+/// The rest of the disk is for what was accepted.
+#[tokio::test]
+async fn nothing_is_appended_to_the_stream_on_a_full_disk() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    market(&store, &folder, &[7]).await;
+    store.close();
+    let full = EmbeddedConfig {
+        min_free_bytes: u64::MAX,
+        ..EmbeddedConfig::new(folder.path().join("store"))
+    };
+    let store = EmbeddedStore::open(&full).unwrap();
+    let verify = comparison(&store, &folder);
+    let refused = verify
+        .run(&request(true), NOW_MS, &Quiet)
+        .await
+        .unwrap_err();
+    let VerifyError::Repair { done: 0, source } = refused else {
+        panic!("{refused:?}")
+    };
+    let cause = source.source.to_string();
+    assert!(cause.contains("--min-free-disk-mb"), "{cause}");
+    let proof = self::verify(&store, &folder, false).await;
+    assert_eq!(proof.counts.stream.missing, 1);
+}
+
 /// The stream is kept by time and by size, and a comparison says what it has lost.
 #[tokio::test]
 async fn what_the_stream_no_longer_has_is_not_missing() {
@@ -270,12 +304,8 @@ async fn what_the_stream_no_longer_has_is_not_missing() {
     let proof = verify(&store, &folder, false).await;
     assert_eq!(proof.verdict(), Verdict::Proven);
 
-    let keep_none = StreamRetention {
-        from_ms: NOW_MS,
-        bytes_max: u64::MAX,
-    };
     store
-        .sweep(START_MS, keep_none, &["analytics"])
+        .sweep(START_MS, KEEP_NONE, &["analytics"])
         .await
         .unwrap();
     let proof = verify(&store, &folder, false).await;
@@ -286,7 +316,7 @@ async fn what_the_stream_no_longer_has_is_not_missing() {
     );
 
     store
-        .sweep(START_MS, keep_none, &["archive"])
+        .sweep(START_MS, KEEP_NONE, &["archive"])
         .await
         .unwrap();
     let proof = verify(&store, &folder, false).await;
@@ -325,12 +355,8 @@ async fn what_was_removed_before_an_older_tick_is_not_appended_again() {
         store = open(&folder);
     }
     flush(&store, &folder).await;
-    let keep_none = StreamRetention {
-        from_ms: NOW_MS,
-        bytes_max: u64::MAX,
-    };
     store
-        .sweep(START_MS, keep_none, &["archive"])
+        .sweep(START_MS, KEEP_NONE, &["archive"])
         .await
         .unwrap();
     std::fs::remove_dir_all(folder.path().join("price-archive")).unwrap();

@@ -6,7 +6,7 @@
 use anyhow::{Context as _, bail};
 use app::tick_replay::TickReplayReport;
 use hyper::Method;
-use ops::verify::{DueAfter, Progress, StreamReplayRequest};
+use ops::verify::{DueAfter, Progress, StreamReplayRequest, VerifyError};
 use store::LocalVerify;
 
 use super::ReplayArgs;
@@ -78,7 +78,7 @@ async fn replay(
             drop(verify);
             opened.store.close();
             match report {
-                Err(_) if process.stop.is_cancelled() => None,
+                Err(VerifyError::Stopped) => None,
                 report => {
                     Some(report.context("not all was replayed; repeating the command is safe")?)
                 }
