@@ -45,8 +45,12 @@ PATTERNS = ["'a%'", "'%b%'", "'_'", "'%'", "''", "'a\\_b'", "'%\\%'", "'_b_'", "
 REGEXPS = [r"'a'", r"'\d+'", r"'^a.*c$'", r"'(?i)ABC'", r"'([a-z])([a-z])'", r"'[^a]'",
            r"'\s'", r"'.'", r"'b|c'", r"'^$'"]
 FORMATS = ["'%Y-%m-%d %H:%i:%s'", "'%a %b %e %c %y'", "'%W %M %j'", "'%h %p %f'", "'%T'", "'%v %x'"]
+DOCUMENTS = ["""'{"a": {"b": [1, "x"]}}'""", """'{"a": null}'""", """'{"a": 1.50, "b": true}'""", """'[1, [2, 3]]'""",
+             """'{"a": "1"'""", """'{"a": {"b": 1}, "a": 2}'""", "'5'", "'x'", "''", """'{"a b": "ä\\n"}'"""]
+PATHS = ["'$'", "'$.a'", "'$.a.b'", "'$.a.b[1]'", "'$[1][0]'", "'$[0]'", """'$["a b"]'""", "'$.b'"]
 SMALL = ["0", "1", "2", "3", "-1", "-2", "5"]
-WORDS = {"zone": ZONES, "unit": UNITS, "pattern": PATTERNS, "regexp": REGEXPS, "format": FORMATS, "small": SMALL}
+WORDS = {"zone": ZONES, "unit": UNITS, "pattern": PATTERNS, "regexp": REGEXPS, "format": FORMATS, "small": SMALL,
+         "document": DOCUMENTS, "path": PATHS}
 
 FORMS = {
     "boolean": """
@@ -63,7 +67,11 @@ FORMS = {
         {integer} BETWEEN {integer} AND {bigint}; {double} BETWEEN {double} AND {double}
         {double} NOT BETWEEN {integer} AND {double}; {varchar} BETWEEN {varchar} AND {varchar}
         {double} IS DISTINCT FROM {double}; {integer} IS NOT DISTINCT FROM {integer}; {boolean} = {boolean}
-        {varbinary} = {varbinary}; {varbinary} < {varbinary}; TRY_CAST({varchar} AS boolean)""",
+        {varbinary} = {varbinary}; {varbinary} < {varbinary}; TRY_CAST({varchar} AS boolean)
+        is_finite({double}); is_infinite({double}); none_match({numbers}, x -> x > {small})
+        arrays_overlap({numbers}, {numbers}); arrays_overlap({texts}, {texts})
+        ({integer}, {varchar}) = ({integer}, {varchar}); ({integer}, {varchar}) <> ({bigint}, {varchar})
+        ({integer}, {varchar}) IN (({integer}, {varchar}), (1, 'a')); ROW({integer}, {date}) < ROW({integer}, {date})""",
     "integer": """
         {integer} + {integer}; {integer} - {integer}; {integer} * {integer}; {integer} / {integer}
         {integer} % {integer}; - {integer}; codepoint('ä')
@@ -83,17 +91,19 @@ FORMS = {
         date_diff({unit}, {timestamp}, {timestamp}); date_diff('day', {date}, {date})
         date_diff({unit}, {moment}, {moment}); date_diff('month', {date}, {date}); from_base({varchar}, 16)
         CAST({number} AS bigint); CAST({double} AS bigint); TRY_CAST({varchar} AS bigint)
-        from_big_endian_64(X'0000000000000001')""",
+        from_big_endian_64(X'0000000000000001'); width_bucket({double}, {double}, {number}, 5); bitwise_not({bigint})
+        width_bucket({number}, 0, 10, {small}); date_diff({unit}, {date}, {date})""",
     "double": """
         {double} + {double}; {double} - {number}; {double} * {double}; {double} / {double}; {double} % {double}
         - {double}; sqrt({double}); cbrt({double}); exp({double}); ln({double}); log2({double}); log10({double})
         log({double}, {double}); power({number}, {double}); power({integer}, {integer}); sin({double})
         atan2({double}, {double})
-        degrees({double}); radians({double}); tanh({double}); acos({double}); CAST({number} AS double)
+        degrees({double}); radians({double}); acos({double}); CAST({number} AS double)
         CAST({varchar} AS double); TRY_CAST({varchar} AS double); to_unixtime({timestamp}); to_unixtime({moment})
         round({double}); round({double}, {small}); truncate({double}); floor({double}); ceil({double}); abs({double})
         sign({double}); mod({double}, {double}); greatest({double}, {double}); least({double}, {number})
-        round({double}, 2); CAST({decimal} AS double)""",
+        round({double}, 2); CAST({decimal} AS double); asin({double}); atan({double}); cos({double})
+        {number} / {double}""",
     "decimal": """
         {decimal} + {decimal}; {decimal} - {decimal}; {decimal} * {decimal}; {decimal} / {decimal}
         {decimal} % {decimal}
@@ -118,7 +128,9 @@ FORMS = {
         to_hex(md5({varbinary})); to_hex(sha256({varbinary})); to_hex(xxhash64({varbinary})); to_base({bigint}, 16)
         chr({integer})
         from_utf8({varbinary}); array_join({numbers}, ','); array_join({texts}, '-', '?'); element_at({texts}, {small})
-        json_extract_scalar('{{"a": {{"b": [1, "x"]}}}}', '$.a.b[1]')
+        json_extract_scalar('{{"a": {{"b": [1, "x"]}}}}', '$.a.b[1]'); json_extract_scalar({document}, {path})
+        format_datetime({timestamp}, 'yyyy-MM-dd HH:mm:ss'); url_extract_host({varchar}); CAST({time} AS varchar)
+        substring({varchar}, {small}, {small}); to_hex(sha512({varbinary})); {varchar} || CAST({number} AS varchar)
         typeof({any})""",
     "varbinary": """
         to_utf8({varchar}); from_hex('00ff'); from_base64('w6Q='); md5({varbinary})

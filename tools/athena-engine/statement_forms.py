@@ -31,7 +31,13 @@ AGGREGATES = [
     "bitwise_or_agg({bigint})",
     "sum({double}) FILTER (WHERE {boolean})", "count(*) FILTER (WHERE {boolean})",
     "max({any}) FILTER (WHERE {boolean})",
-    "approx_percentile({double}, 0.5)", "sum({integer}) * 1.0 / count(*)",
+    "approx_percentile({double}, 0.5)", "sum({integer}) * 1.0 / count(*)", "approx_percentile({double}, ARRAY[0.25, 0.9])",
+    "covar_samp({double}, {double})", "regr_intercept({double}, {double})", "bitwise_xor_agg({bigint})",
+    "geometric_mean({double})", "skewness({double})", "kurtosis({double})", "max({plain}, 2)", "min({plain}, 3)",
+    "max_by({any}, {unique}, 2)", "min_by({any}, {unique}, 2)", "max_by({any}, ROW({integer}, {unique}))",
+    "cardinality(array_agg(DISTINCT {plain}))", "cardinality(array_agg({any}) FILTER (WHERE {boolean}))", "max({moment})",
+    "element_at(histogram({varchar}), 'a')", "element_at(map_agg({unique}, {any}), 1)", "sum({decimal}) / count(*)",
+    "count(DISTINCT ({integer}, {varchar}))", "avg({bigint})", "stddev_samp({number})", "sum(DISTINCT {decimal})",
 ]
 WINDOWS = [
     "row_number()", "rank()", "dense_rank()", "percent_rank()", "cume_dist()", "ntile(3)", "lag({any})",
@@ -43,7 +49,9 @@ FRAMED = [
     "count({any})", "avg({double})", "min({double})", "max({varchar})", "avg({decimal})", "sum({decimal})",
     "max({time})",
     "last_value({double}) IGNORE NULLS", "bool_or({boolean})", "stddev({double})", "count_if({boolean})",
-    "first_value({integer}) IGNORE NULLS", "max_by({varchar}, {unique})", "array_agg({integer})",
+    "first_value({integer}) IGNORE NULLS", "max_by({varchar}, {unique})", "array_agg({integer})", "sum({bigint})",
+    "var_pop({double})", "corr({double}, {double})", "min_by({double}, {unique})", "avg({integer})", "min({moment})",
+    "bool_and({boolean})", "every({boolean})", "approx_percentile({double}, 0.5)", "arbitrary({unique})",
 ]
 FRAMES = [
     "", "", " ROWS BETWEEN 1 PRECEDING AND CURRENT ROW", " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
@@ -94,7 +102,7 @@ class Statement:
     def where(self, expressions, must):
         condition = expressions.argument("boolean", 2)
         if must:
-            return Node(None, f" WHERE {must}", optional(" AND ", condition) if self.maybe(0.5) else "")
+            return Node(None, f" WHERE {must}", optional(" AND (", condition, ")") if self.maybe(0.5) else "")
         return optional(" WHERE ", condition) if self.maybe(0.5) else ""
 
     def items(self, expressions, most=3, depth=3):
@@ -104,6 +112,9 @@ class Statement:
         return Several(nodes, least=1), kinds
 
     def calls(self, expressions, forms, unique, count):
+        if unique.startswith("ROW("):
+            # The engine's answer differs from run to run.
+            forms = [form for form in forms if "{unique}, 2)" not in form]
         nodes = []
         for at in range(count):
             form = self.pick(forms).replace("{unique}", unique).replace("{plain}", "{" + self.pick(PLAIN) + "}")

@@ -38,6 +38,12 @@ const POWER_OF_ZERO: &str = "zero raised to a negative power";
 const REPEATED_KEY: &str = "map key must be unique";
 
 /// The engine's message for two results of one expression.
+const NO_TUPLE: &str = "Only identifiers and literals are supported in tuples";
+const OUT_OF_NANOSECONDS: [&str; 3] = [
+    "converted value exceeds the representable i64 range",
+    "timestamp out of range",
+    "Cannot cast to interval. Overflowing",
+];
 const TWICE: &str = "Projections require unique expression names";
 
 /// Types as the engine names them, and as SQL does.
@@ -97,11 +103,22 @@ pub(crate) fn in_sql(message: &str) -> String {
         return "two results of one expression are not on this engine: name one of them, x AS y"
             .to_owned();
     }
+    if OUT_OF_NANOSECONDS.iter().any(|it| message.contains(it)) {
+        return "a time is outside of the years 1678 to 2261, which date_trunc, RANGE and the difference of times \
+                have on this engine: leave it out with WHERE"
+            .to_owned();
+    }
+    if message.contains(NO_TUPLE) {
+        return "a tuple of expressions is not on this engine: write ROW(a, b)".to_owned();
+    }
     let message = without_debug_form(message);
     if let Some((_, call)) = message.split_once(NO_MATCH)
         && let Some((call, _)) = call.split_once("'.")
     {
-        return format!("the function does not take these types: {}", types(call));
+        return format!(
+            "{} is not a call of the function: it takes other types",
+            types(call)
+        );
     }
     let mut text = types(message);
     if message.contains(NOT_A_NUMBER) {
@@ -237,7 +254,7 @@ mod tests {
         check("'never closed Int64", "'never closed Int64");
         check(
             "Failed to coerce arguments for 'sum'. No function matches the given name and argument types 'sum(Utf8View)'. You might need to add explicit type casts.\n\tCandidate functions:\n\tsum(x)",
-            "the function does not take these types: sum(varchar)",
+            "sum(varchar) is not a call of the function: it takes other types",
         );
     }
 

@@ -28,6 +28,7 @@ mod local_sql;
 mod locate_corrupt_file;
 mod partition_filter;
 mod partitions;
+mod place_by_name;
 mod planned;
 mod position;
 mod predicate;

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::error::SqlError;
 use crate::limits::Limits;
+use crate::place_by_name::placed;
 use crate::planned::{self, Planned};
 use crate::rows::Rows;
 use crate::scan_stats::ScanEstimate;
@@ -100,7 +101,10 @@ impl LocalSql {
         let (state, sql, values) = (self.context.state(), sql.to_owned(), values.to_vec());
         let limits = self.limits;
         planning.spawn_on(
-            async move { planned::plan(state, &sql, &values, limits).await },
+            async move {
+                let planned = planned::plan(state, &sql, &values, limits).await;
+                planned.map_err(|error| placed(error, &sql))
+            },
             self.threads.handle(),
         );
         match planning.join_next().await {

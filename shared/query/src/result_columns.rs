@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use chrono::{Offset as _, TimeZone as _};
+use chrono::TimeZone as _;
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
 use datafusion::arrow::compute::{cast, max, min};
 use datafusion::arrow::datatypes::{
     DataType, Field, IntervalMonthDayNano, IntervalMonthDayNanoType, Schema, SchemaRef,
 };
-use datafusion::common::exec_err;
 
 use crate::dialect::types::{exact, is_utc};
 use crate::error::{SqlError, message};
-use crate::functions::timestamps::{civil, epoch_ms};
+use crate::functions::timestamps::{civil, epoch_ms, in_zone_years};
 
 /// How the names begin that a rewritten statement gives to results without one.
 pub(crate) const UNNAMED: &str = "__unnamed";
@@ -176,7 +175,7 @@ pub(crate) fn renamed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
         .map_err(|error| SqlError::Engine(error.to_string()))
 }
 
-/// Times of other years are written in another form than on Athena, and so are those of zones before they had whole minutes.
+/// Times of other years are written in another form than on Athena.
 fn in_calendar(times: &ArrayRef) -> datafusion::error::Result<()> {
     let ms = epoch_ms(times)?;
     for ms in min(&ms).into_iter().chain(max(&ms)) {
@@ -190,14 +189,8 @@ fn in_calendar(times: &ArrayRef) -> datafusion::error::Result<()> {
     }
     let zone: Tz = name.parse()?;
     for ms in ms.iter().flatten() {
-        let local = zone.from_utc_datetime(&civil(ms)?);
+        let local = zone.from_utc_datetime(&in_zone_years(ms, name)?);
         civil(local.naive_local().and_utc().timestamp_millis())?;
-        if local.offset().fix().local_minus_utc() % 60 != 0 {
-            return exec_err!(
-                "{name} was not whole minutes from UTC at {}: write the time in UTC",
-                local.naive_local()
-            );
-        }
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use super::array_function::ArrayFunction as _;
 use super::casts::call;
 use super::function_types::Functions;
 use super::nan::{is_odd, sorted, with_nan};
-use super::operands::{boolean, converted, types_of};
+use super::operands::{boolean, converted, groupable, types_of};
 use super::present::Present;
 use super::row_comparison;
 use super::types;
@@ -40,6 +40,9 @@ const PAIRS: [&str; 5] = [
 /// The largest number in RANGE over integers, half of what there is for keys on either side, and the same over bigints.
 const INTEGER_BOUND_MAX: f64 = 1e9;
 const BIGINT_BOUND_MAX: f64 = 4e18;
+
+/// Those of which the engine leaves out repeats in a window.
+const DISTINCT_IN_WINDOWS: [&str; 5] = ["avg", "count", "max", "min", "sum"];
 
 /// Those that are NULL instead of NaN.
 const FINITE_OR_NULL: [&str; 3] = ["corr", "regr_slope", "regr_intercept"];
@@ -63,8 +66,12 @@ impl Functions {
             params.args = self.aggregated(name, args, schema)?;
             if params.distinct {
                 for arg in &mut params.args {
+                    groupable("DISTINCT", &arg.get_type(schema)?)?;
                     *arg = with_nan(arg.clone(), Some(f64::NAN), schema)?;
                 }
+            }
+            for key in &params.order_by {
+                orderable(name, &key.expr.get_type(schema)?)?;
             }
             sorted(&mut params.order_by, schema)?;
             let types = types_of(&params.args, schema)?;
@@ -122,12 +129,19 @@ impl Functions {
                 if let Some(name) = self.names.get(inner.name()) {
                     let args = std::mem::take(&mut params.args);
                     params.args = self.aggregated(name, args, schema)?;
+                    let slides = !params.window_frame.start_bound.is_unbounded();
+                    let is_odd = params.args.iter().any(|arg| is_odd(arg, schema));
+                    if params.distinct && (slides || is_odd || !DISTINCT_IN_WINDOWS.contains(name))
+                    {
+                        return plan_err!(
+                            "DISTINCT of {name} in this window is not on this engine: write it in a subquery with GROUP BY"
+                        );
+                    }
                     if *name == "count_if"
                         && let Some(condition) = params.args.pop()
                     {
                         *inner = count_udaf();
                         params.args = vec![when(condition, lit(1_i64)).end()?];
-                        return Ok(Transformed::yes(Expr::WindowFunction(Box::new(function))));
                     }
                     if *name == "sum" {
                         let types = types_of(&params.args, schema)?;
@@ -138,12 +152,12 @@ impl Functions {
                         *inner = Arc::new(of_pair);
                         params.args.extend_from_within(..);
                     }
-                    let slides = !params.window_frame.start_bound.is_unbounded();
                     let takes_back = slides
                         && TAKEN_BACK.contains(&format!(" {name} "))
                         && types_of(&params.args, schema)?.iter().any(types::is_float);
-                    // The engine may run a window backwards, and has the items of arrays in that order.
-                    if takes_back || *name == "array_agg" {
+                    // The engine may run a window backwards, and has the items of arrays in that order, and 0 for the XOR of
+                    // none.
+                    if takes_back || matches!(*name, "array_agg" | "bitwise_xor_agg") {
                         *inner = Arc::new(recomputed(inner));
                     }
                     if FINITE_OR_NULL.contains(name) {
@@ -154,6 +168,7 @@ impl Functions {
         }
         sorted(&mut params.order_by, schema)?;
         for key in &mut params.partition_by {
+            groupable("PARTITION BY", &key.get_type(schema)?)?;
             *key = with_nan(key.clone(), Some(f64::NAN), schema)?;
         }
         if let Some(key) = params.order_by.first() {
@@ -197,10 +212,24 @@ impl Functions {
                     let fields = fields.iter().map(field);
                     call(structs::r#struct(), fields.collect::<Result<_>>()?)
                 }
-                None => with_nan(arg.clone(), nan, schema)?,
+                None => {
+                    orderable(name, &arg.get_type(schema)?)?;
+                    with_nan(arg.clone(), nan, schema)?
+                }
             };
         }
         Ok(args)
+    }
+}
+
+/// Refuses an order by values that may contain NULL or NaN, or have several units.
+fn orderable(name: &str, given: &DataType) -> Result<()> {
+    match types::is_orderable(given) {
+        true => Ok(()),
+        false => plan_err!(
+            "{name} by {} has another meaning on Athena: order by its parts",
+            type_name(given)
+        ),
     }
 }
 
@@ -255,6 +284,23 @@ fn check_bounds(frame: &WindowFrame, key: &DataType) -> Result<()> {
         if types::is_time(key) && number.is_some() {
             return plan_err!(
                 "the bounds of RANGE over times are intervals: INTERVAL '1' MINUTE PRECEDING"
+            );
+        }
+        if types::is_time(key) && text.contains('-') {
+            return plan_err!("an offset of RANGE is not negative: write PRECEDING or FOLLOWING");
+        }
+        let of_months = ["year", "month", "mon"].iter().any(|it| text.contains(it));
+        if matches!(key, DataType::Timestamp(..)) && of_months {
+            return plan_err!(
+                "months in RANGE over timestamps have another meaning on Athena at the ends of months: write days, or cast the key to date"
+            );
+        }
+        let digits = text.split_once('.').map_or(0, |(_, digits)| digits.len());
+        if let Some((_, scale)) = types::exact(key)
+            && digits > usize::from(scale.cast_unsigned())
+        {
+            return plan_err!(
+                "an offset of RANGE has on this engine no more digits than its key: cast the key to decimal(p, {digits})"
             );
         }
         let has_time_of_day = ["hour", "minute", "second"]

@@ -40,10 +40,16 @@ pub(super) fn operation(
     }
     if left.is_null() || right.is_null() {
         let known = if left.is_null() { right } else { left };
-        if op == Operator::Multiply && matches!(known, DataType::Int64 | DataType::Float64) {
+        // Of a number or an interval.
+        let may_be_interval = match op {
+            Operator::Multiply => matches!(known, DataType::Int64 | DataType::Float64),
+            Operator::Divide => left.is_null() && types::is_float(known),
+            _ => !types::is_number(known),
+        };
+        if may_be_interval {
             let known = type_name(known);
             return plan_err!(
-                "`*` of NULL and {known} is a number or an interval: write CAST(NULL AS {known})"
+                "`{op}` of NULL and {known} may be of several types: write the NULL as CAST(NULL AS type)"
             );
         }
         return same(one, other);
@@ -90,9 +96,19 @@ pub(super) fn operation(
             "only days, months and years, written as a constant, can be added to a date: cast it to timestamp"
         );
     }
-    // The sum has thousandths, whatever the digits of the time.
+    // A sum with days or seconds has thousandths, whatever the digits of the time.
+    let of_months = matches!(interval, Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(of)), _) if of.months != 0);
+    if matches!(time, DataType::Timestamp(TimeUnit::Second, _))
+        && !matches!(interval, Expr::Literal(..) | Expr::Cast(_))
+    {
+        return plan_err!(
+            "the digits of a sum with this interval depend on its unit: cast the time to timestamp"
+        );
+    }
     let in_ms = |expr: Expr, given: &DataType| match given {
-        DataType::Timestamp(TimeUnit::Second, zone) => cast_expr(expr, ms(zone.clone())),
+        DataType::Timestamp(TimeUnit::Second, zone) if !of_months => {
+            cast_expr(expr, ms(zone.clone()))
+        }
         _ => expr,
     };
     if let DataType::Timestamp(_, Some(zone)) = time

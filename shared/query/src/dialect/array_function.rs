@@ -2,10 +2,9 @@
 
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
-use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
@@ -67,26 +66,6 @@ impl<F: ArrayFunction> ScalarUDFImpl for Udf<F> {
         }
         Ok(ColumnarValue::Array(result))
     }
-}
-
-/// Whether it is a call with one literal that does not fail, such as that for `DATE '2026-03-07'`.
-pub(crate) fn is_constant(function: &ScalarFunction) -> bool {
-    let [Expr::Literal(value, _)] = function.args.as_slice() else {
-        return false;
-    };
-    let given = value.data_type();
-    let Ok(returns) = function.func.return_type(std::slice::from_ref(&given)) else {
-        return false;
-    };
-    let field = |data_type| Arc::new(Field::new("constant", data_type, true));
-    let call = ScalarFunctionArgs {
-        args: vec![ColumnarValue::Scalar(value.clone())],
-        arg_fields: vec![field(given)],
-        number_rows: 1,
-        return_field: field(returns),
-        config_options: Arc::default(),
-    };
-    function.func.invoke_with_args(call).is_ok()
 }
 
 pub(crate) fn first(arrays: &[ArrayRef]) -> Result<&ArrayRef> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{TimeZone as _, Utc};
+use chrono::TimeZone as _;
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{ArrayRef, TimestampMillisecondArray};
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
@@ -18,7 +18,7 @@ use super::double_to_decimal::DoubleToDecimal;
 use super::from_text::FromText;
 use super::to_text::ToText;
 use super::types::{self, UTC, is_utc};
-use crate::functions::timestamps::epoch_ms;
+use crate::functions::timestamps::{epoch_ms, in_zone_years};
 use crate::result_columns::type_name;
 
 /// Functions that Java's library computes in another way than this machine's: of some numbers the last digit differs.
@@ -179,16 +179,14 @@ impl ArrayFunction for Local {
         let DataType::Timestamp(_, Some(zone)) = moments.data_type() else {
             return exec_err!("local_time takes a moment");
         };
-        let zone: Tz = zone.parse()?;
-        let local = |ms: i64| {
-            let utc = Utc.timestamp_millis_opt(ms).earliest()?;
-            let local = utc.with_timezone(&zone).naive_local();
-            Some(local.and_utc().timestamp_millis())
+        let rules: Tz = zone.parse()?;
+        let local = |ms: i64| -> Result<i64> {
+            let local = rules.from_utc_datetime(&in_zone_years(ms, zone)?);
+            Ok(local.naive_local().and_utc().timestamp_millis())
         };
-        let times: TimestampMillisecondArray = epoch_ms(moments)?
-            .iter()
-            .map(|ms| ms.and_then(local))
-            .collect();
+        let times = epoch_ms(moments)?;
+        let times = times.iter().map(|ms| ms.map(local).transpose());
+        let times: TimestampMillisecondArray = times.collect::<Result<_>>()?;
         Ok(Arc::new(times))
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Expr, Interval,
+    AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DataType, DateTimeField, Expr, Interval,
     Spanned as _, Subscript, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -144,6 +144,13 @@ pub(super) fn of_expr(expr: &Expr) -> Checked {
                 return refuse("this form of CAST", "write CAST(x AS type)");
             }
             match kind {
+                CastKind::Cast | CastKind::TryCast if matches!(data_type, DataType::Time(..)) => {
+                    Err(here_only(
+                        "a cast to time",
+                        "write date_format(x, '%H:%i:%s'), or hour(x) and minute(x)",
+                        span,
+                    ))
+                }
                 CastKind::Cast | CastKind::TryCast => type_names::check(data_type, span),
                 CastKind::DoubleColon => refuse("`::`", "write CAST(x AS type)"),
                 CastKind::SafeCast => refuse("SAFE_CAST", "write TRY_CAST(x AS type)"),
@@ -348,7 +355,8 @@ fn of_interval(interval: &Interval, span: Span) -> Checked {
             Some((whole, part)) if seconds => {
                 is_digits(whole) && is_digits(part) && part.len() <= 3
             }
-            _ => is_digits(digits),
+            // More are none on Athena.
+            _ => is_digits(digits) && digits.parse::<i32>().is_ok(),
         }
     });
     if interval.last_field.is_some() {

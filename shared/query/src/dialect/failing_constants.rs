@@ -15,6 +15,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::create_physical_expr;
+use datafusion::scalar::ScalarValue;
 
 use super::array_function::{ArrayFunction, first};
 
@@ -72,7 +73,7 @@ fn of_key(key: &Expr) -> Result<()> {
             let mut keys = of.args.iter().chain(&of.partition_by).chain(order_by);
             keys.try_for_each(of_key)
         }
-        key if is_computed(key)? => evaluated(key),
+        key if is_computed(key)? => evaluated(key).map(drop),
         _ => Ok(()),
     }
 }
@@ -89,16 +90,28 @@ fn is_computed(key: &Expr) -> Result<bool> {
                 | Expr::TryCast(_)
                 | Expr::Negative(_)
                 | Expr::Case(_)
+                | Expr::IsNull(_)
+                | Expr::IsNotNull(_)
         ))
     })?;
     Ok(!is_other && !key.is_volatile() && !matches!(key, Expr::Literal(..)))
 }
 
-fn evaluated(constant: &Expr) -> Result<()> {
+/// The value of a constant.
+pub(super) fn evaluated(constant: &Expr) -> Result<ScalarValue> {
+    // The engine knows without the value that it is not NULL.
+    constant.apply(|part| {
+        if let Expr::IsNull(value) | Expr::IsNotNull(value) = part {
+            evaluated(value)?;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
     let context = SimplifyContext::builder().with_current_time().build();
-    let simplified = ExprSimplifier::new(context).simplify(constant.clone())?;
-    if matches!(simplified, Expr::Literal(..)) {
-        return Ok(());
+    let simplifier = ExprSimplifier::new(context);
+    let coerced = simplifier.coerce(constant.clone(), &DFSchema::empty())?;
+    let simplified = simplifier.simplify(coerced)?;
+    if let Expr::Literal(value, _) = simplified {
+        return Ok(value);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
@@ -108,5 +121,5 @@ fn evaluated(constant: &Expr) -> Result<()> {
         &Default::default(),
         &Default::default(),
     )?;
-    physical.evaluate(&row).map(drop)
+    ScalarValue::try_from_array(&physical.evaluate(&row)?.to_array(1)?, 0)
 }

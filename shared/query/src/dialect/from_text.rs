@@ -80,8 +80,12 @@ fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
         },
         DataType::Date32 | DataType::Timestamp(..) if has_sign() => return here_only(),
         DataType::Date32 => day(spaces::trimmed(text)).map(|day| day.to_string()),
-        DataType::Timestamp(unit, zone) => {
+        DataType::Timestamp(unit, _) => {
             let text = spaces::trimmed(text);
+            let fraction = text.split_once('.').map_or(0, |(_, digits)| digits.len());
+            if *unit == TimeUnit::Second && fraction > ROUNDED_DIGITS_MAX {
+                return here_only();
+            }
             let Some(moment) = Moment::parse(text) else {
                 let may_have_zone = |(of_day, rest): (&str, &str)| {
                     day(of_day).is_some()
@@ -93,11 +97,9 @@ fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
                 };
             };
             let (local, own_zone) = moment.local();
-            // A value keeps the zone of its text on Athena, and a column has one zone here.
-            let fits = own_zone
-                .as_deref()
-                .is_none_or(|own| zone.is_none() || is_utc(own));
-            if !fits {
+            // A value keeps the zone of its text on Athena, and a column has one zone here. Without a zone, it is as the
+            // clocks show it, which skip an hour or a day.
+            if own_zone.as_deref().is_some_and(|own| !is_utc(own)) {
                 return here_only();
             }
             rounded(local, *unit)
@@ -142,6 +144,9 @@ fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
         _ => Some(text.to_owned()),
     })
 }
+
+/// The most digits of a second of which Athena makes whole seconds.
+const ROUNDED_DIGITS_MAX: usize = 12;
 
 /// Without what Java's `trim` takes away.
 fn java_trimmed(text: &str) -> &str {

@@ -26,7 +26,10 @@ pub(super) fn typed_literal(
     };
     match data_type {
         DataType::Timestamp(_, _) => {
-            let moment = Moment::parse(&text).ok_or_else(invalid)?;
+            let is_plain = !text.starts_with(|char: char| char.is_whitespace());
+            let moment = Moment::parse(&text)
+                .filter(|_| is_plain)
+                .ok_or_else(invalid)?;
             // The digits are those of the type, and functions have milliseconds.
             if !matches!(moment.digits, 0 | 3) {
                 return Err(here_only(
@@ -36,6 +39,20 @@ pub(super) fn typed_literal(
                 ));
             }
             moment.expression().ok_or_else(invalid)
+        }
+        DataType::Time(..) => {
+            let (time, digits) = time_of_day(&text).ok_or_else(invalid)?;
+            // Times of other digits would be of other types.
+            if digits > 0 {
+                let instead = "write whole seconds";
+                return Err(here_only(
+                    "a time of day with parts of a second",
+                    instead,
+                    span,
+                ));
+            }
+            let text = time.format("%H:%M:%S").to_string();
+            Ok(typed(&text, type_names::planned(data_type)))
         }
         DataType::Date => {
             let day = day(&text).ok_or_else(invalid)?;

@@ -34,17 +34,28 @@ pub(super) fn with_nan(expr: Expr, nan: Option<f64>, schema: &DFSchema) -> Resul
     when(call(math::isnan(), vec![expr.clone()]), lit(nan)).otherwise(expr + lit(0.0))
 }
 
+/// Keys with NaN where Athena's order has it: after all numbers and, with NULLS FIRST, before them.
 pub(super) fn sorted(keys: &mut [Sort], schema: &DFSchema) -> Result<()> {
     for key in keys {
-        key.expr = with_nan(key.expr.clone(), Some(f64::NAN), schema)?;
+        let nan = if key.nulls_first { -f64::NAN } else { f64::NAN };
+        key.expr = with_nan(key.expr.clone(), Some(nan), schema)?;
     }
     Ok(())
+}
+
+/// ORDER BY with such keys.
+pub(super) fn in_order(plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
+    let LogicalPlan::Sort(mut sort) = plan else {
+        return Ok(plan);
+    };
+    sorted(&mut sort.expr, schema)?;
+    Ok(LogicalPlan::Sort(sort))
 }
 
 /// What NaN becomes in the expressions of a plan; the outer `None` leaves it as it is.
 pub(super) fn in_plan(plan: &LogicalPlan) -> Option<Option<f64>> {
     match plan {
-        LogicalPlan::Sort(_) | LogicalPlan::Aggregate(_) => Some(Some(f64::NAN)),
+        LogicalPlan::Aggregate(_) => Some(Some(f64::NAN)),
         // It equals nothing, not even itself.
         LogicalPlan::Join(join) if join.null_equality == NullEquality::NullEqualsNothing => {
             Some(None)

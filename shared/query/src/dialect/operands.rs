@@ -59,6 +59,17 @@ pub(super) fn alike(place: &str, one: &DataType, other: &DataType) -> Result<()>
     }
 }
 
+/// Refuses keys by which the engine groups in another way than Athena.
+pub(super) fn groupable(place: &str, given: &DataType) -> Result<()> {
+    match types::is_groupable(given) {
+        true => Ok(()),
+        false => plan_err!(
+            "{place} of {} has another meaning on Athena: write it of its parts",
+            type_name(given)
+        ),
+    }
+}
+
 /// Whether one is a decimal and the other a double, which Athena compares as doubles.
 pub(super) fn mixes(one: &DataType, other: &DataType) -> bool {
     let is_decimal = |given: &DataType| matches!(given, DataType::Decimal128(..));
@@ -67,6 +78,11 @@ pub(super) fn mixes(one: &DataType, other: &DataType) -> bool {
 
 /// What to write where Athena does not convert by itself.
 pub(super) fn advice(given: &DataType, wanted: &DataType) -> String {
+    let in_zone =
+        |it: &DataType| matches!(it, DataType::Timestamp(_, Some(zone)) if !types::is_utc(zone));
+    if types::is_time(given) && types::is_time(wanted) && (in_zone(given) || in_zone(wanted)) {
+        return ": write x AT TIME ZONE 'UTC' of a time in another zone".to_owned();
+    }
     match castable(given, wanted) {
         true => format!(": write CAST(… AS {})", type_name(wanted)),
         false => String::new(),

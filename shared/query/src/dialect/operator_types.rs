@@ -4,12 +4,12 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, Cast, InList, Like};
+use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, InList, Like};
 use datafusion::logical_expr::utils::disjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, Operator, lit};
 
 use super::arithmetic::{self, FINITE, may_be_nan};
-use super::array_function;
+use super::failing_constants::evaluated;
 use super::nan;
 use super::operands::{advice, alike, as_type, boolean, comparable, mixes};
 use super::row_comparison;
@@ -38,6 +38,16 @@ pub(super) fn of_between(between: Between, schema: &DFSchema) -> Result<Transfor
     let operands = [&between.expr, &between.low, &between.high];
     for bound in [&between.low, &between.high] {
         comparable("BETWEEN", &given, &bound.get_type(schema)?)?;
+    }
+    if nan::is_odd(&between.expr, schema)
+        && between.expr.any_column_refs()
+        && [&between.low, &between.high]
+            .into_iter()
+            .any(|bound| is_constantly_null(bound))
+    {
+        return plan_err!(
+            "BETWEEN of a double that may be NaN and a bound that is always NULL has another meaning on Athena: write >= and <="
+        );
     }
     let is_double = |bound: &Expr| {
         bound
@@ -72,13 +82,23 @@ pub(super) fn of_in_list(list: InList, schema: &DFSchema) -> Result<Transformed<
     }
     // The engine does not evaluate the items after the one that is found.
     if !nan::is_odd(&list.expr, schema) && list.list.iter().any(may_fail) {
-        return plan_err!("IN takes no computed items on this engine: write `=` and OR");
+        return plan_err!(
+            "IN takes no items computed from columns on this engine: write `=` and OR"
+        );
+    }
+    if list.list.contains(&list.expr)
+        && matches!(*list.expr, Expr::Column(_))
+        && by_parts(&list.expr, schema)
+    {
+        return plan_err!(
+            "x IN (x) is true on Athena even where x is NaN: leave it out of the items"
+        );
     }
     // Trino's switch of numbers has no default for NULL.
     if list.list.len() > 2
         && !types::is_text(&given)
         && !types::is_float(&given)
-        && list.list.iter().any(is_null)
+        && list.list.iter().any(is_constantly_null)
     {
         return plan_err!("NULL among the items of IN has another meaning on Athena: leave it out");
     }
@@ -92,23 +112,26 @@ pub(super) fn of_in_list(list: InList, schema: &DFSchema) -> Result<Transformed<
     Ok(Transformed::yes(negated_if(list.negated, any)))
 }
 
-fn is_null(expr: &Expr) -> bool {
-    match expr {
-        Expr::Cast(Cast { expr, .. }) => is_null(expr),
-        Expr::Literal(value, _) => value.is_null(),
-        _ => false,
-    }
+/// Whether it is a constant that is NULL, or cannot be computed.
+fn is_constantly_null(expr: &Expr) -> bool {
+    !expr.any_column_refs()
+        && !expr.contains_outer()
+        && evaluated(expr).map_or(true, |value| value.is_null())
 }
 
-fn may_fail(expr: &Expr) -> bool {
-    let fails = |expr: &Expr| match expr {
-        Expr::BinaryExpr(_) => Ok(true),
-        Expr::ScalarFunction(function) => {
-            Ok(!FROM_LITERALS.contains(&function.name()) && !array_function::is_constant(function))
-        }
-        _ => Ok(false),
+/// Whether an item is computed, other than from constants that have a value.
+fn may_fail(item: &Expr) -> bool {
+    let may_fail = |part: &Expr| {
+        let is_computed = match part {
+            // Of a CASE with an operand, the engine takes the result for no rows for that of every row.
+            Expr::BinaryExpr(_) | Expr::Case(_) => true,
+            Expr::ScalarFunction(function) => !FROM_LITERALS.contains(&function.name()),
+            _ => false,
+        };
+        let is_constant = !part.any_column_refs() && !part.contains_outer() && !part.is_volatile();
+        Ok(is_computed && !(is_constant && evaluated(part).is_ok()))
     };
-    expr.exists(fails).unwrap_or(true)
+    item.exists(may_fail).unwrap_or(true)
 }
 
 /// Whether the engine's own comparison is another one: of rows, and of NaN, which it takes for the largest number.

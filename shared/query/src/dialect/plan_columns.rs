@@ -9,10 +9,10 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::logical_plan::Join;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
+use datafusion::logical_expr::{Distinct, Expr, ExprSchemable as _, LogicalPlan};
 use datafusion::scalar::ScalarValue;
 
-use super::operands::{alike, boolean, comparable};
+use super::operands::{alike, boolean, comparable, groupable};
 use super::set_operations::is_set_operation;
 use super::types::{self, is_utc};
 use crate::result_columns::type_name;
@@ -22,7 +22,22 @@ pub(super) fn check_plan(plan: &LogicalPlan, schema: &DFSchema) -> Result<()> {
     match plan {
         LogicalPlan::Filter(filter) => boolean(&filter.predicate.get_type(schema)?, "a condition"),
         // Its columns have common types.
-        LogicalPlan::Join(join) if is_set_operation(join) => Ok(()),
+        LogicalPlan::Join(join) if is_set_operation(join) => {
+            let mut fields = join.left.schema().fields().iter();
+            fields.try_for_each(|field| groupable("EXCEPT and INTERSECT", field.data_type()))
+        }
+        LogicalPlan::Distinct(Distinct::All(input)) => {
+            let mut fields = input.schema().fields().iter();
+            fields.try_for_each(|field| groupable("DISTINCT and UNION", field.data_type()))
+        }
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.iter().try_for_each(|key| {
+            let keys = match key {
+                Expr::GroupingSet(set) => set.distinct_expr(),
+                key => vec![key],
+            };
+            let mut keys = keys.into_iter();
+            keys.try_for_each(|key| groupable("GROUP BY", &key.get_type(schema)?))
+        }),
         LogicalPlan::Join(join) => {
             for (left, right) in &join.on {
                 let (left, right) = (left.get_type(schema)?, right.get_type(schema)?);

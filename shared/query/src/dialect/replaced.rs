@@ -30,11 +30,14 @@ use crate::table_names::is_table;
 const PARTS: &str = "year quarter month week week_of_year year_of_week yow day day_of_month day_of_week dow \
     day_of_year doy hour minute second millisecond date last_day_of_month";
 
+/// Units of a day and more.
+const OF_DAYS: [&str; 5] = ["day", "week", "month", "quarter", "year"];
+
 /// Parts that a date has not.
 const OF_THE_DAY: [&str; 4] = ["hour", "minute", "second", "millisecond"];
 
 /// Others that are part of an expression.
-const CALLED: &str = "now array_except array_join cardinality date_trunc date_add date_format greatest least ceil floor round sign truncate trim ltrim rtrim";
+const CALLED: &str = "now array_length array_except array_join cardinality date_trunc date_add date_format greatest least ceil floor round sign truncate trim ltrim rtrim";
 
 /// The engine's functions that expressions are made of.
 #[derive(Debug)]
@@ -84,6 +87,8 @@ impl Replaced {
                     || of_table
                     || !(matches!(given, DataType::Decimal128(..)) || types::is_text(&given));
                 if types::is_timestamp(&given)
+                    || types::is_interval(&given)
+                    || matches!(given, DataType::Time64(_))
                     || types::items(&given).is_some()
                     || !is_known
                     || matches!(given, DataType::Struct(_) | DataType::Map(..))
@@ -133,7 +138,7 @@ impl Replaced {
             ("array_join", [array, others @ ..]) => {
                 let given = array.get_type(schema)?;
                 let item = types::items(&given).unwrap_or(&DataType::Null);
-                if !types::castable(item, &DataType::Utf8) {
+                if (item.is_null() && others.len() > 1) || !types::castable(item, &DataType::Utf8) {
                     return plan_err!("{name} takes no {}", type_name(&given));
                 }
                 if !types::is_float(item) && !types::is_time(item) {
@@ -142,6 +147,14 @@ impl Replaced {
                 let mut args = vec![ToText { iso: false }.call(vec![array.clone()])];
                 args.extend_from_slice(others);
                 Some(self.call(name, args)?)
+            }
+            // The engine counts the items of inner arrays.
+            ("cardinality", [array])
+                if types::items(&array.get_type(schema)?)
+                    .is_some_and(|it| types::items(it).is_some()) =>
+            {
+                let count = self.call("array_length", vec![array.clone()])?;
+                Some(cast_expr(count, DataType::Int64))
             }
             ("array_remove", [array, item]) => {
                 let (array, item) = (array.get_type(schema)?, item.get_type(schema)?);
@@ -261,6 +274,11 @@ impl Replaced {
                 let root = call(math::sqrt(), vec![value.clone()]);
                 Some(when(negative, lit(f64::NAN)).otherwise(root)?)
             }
+            // The engine's own is 1 for two equal numbers, and 0 for a 1, whatever the base is.
+            ("log", [base, value]) => {
+                let ln = |of: &Expr| call(math::ln(), vec![of.clone()]);
+                Some(binary_expr(ln(value), Operator::Divide, ln(base)))
+            }
             // 1 to the power of NaN is 1 in the engine.
             ("power" | "pow", [base, exponent]) if nan(exponent) => {
                 let size = |expr: &Expr| call(math::abs(), vec![expr.clone()]);
@@ -325,6 +343,13 @@ impl Replaced {
             return plan_err!("a date has no {unit}: cast it to timestamp");
         }
         let of_the_day = OF_THE_DAY.contains(&unit.as_str());
+        if !of_the_day && !OF_DAYS.contains(&unit.as_str()) {
+            return plan_err!(
+                "'{unit}' is not a unit: write {} or {}",
+                OF_THE_DAY.join(", "),
+                OF_DAYS.join(", ")
+            );
+        }
         let mut args = args.to_vec();
         let Some(time) = args.last_mut() else {
             return Ok(None);

@@ -1,6 +1,7 @@
 //! The rule of the analyzer that gives a plan Athena's types. It runs before the engine converts types by its own, more
 //! generous rules.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use datafusion::arrow::datatypes::DataType;
@@ -115,6 +116,7 @@ impl Functions {
         })?
         .map_data(|plan| {
             let plan = stale_types::checked(plan.recompute_schema()?)?;
+            let plan = nan::in_order(plan, schema)?;
             nan::distinct(multisets::with_places(plan)?)
         })
     }
@@ -124,6 +126,7 @@ impl Functions {
         let none = DFSchema::empty();
         for column in 0..values.schema.fields().len() {
             let (mut is_cast, mut changes) = (false, false);
+            let mut times = BTreeSet::new();
             for value in values.values.iter().filter_map(|row| row.get(column)) {
                 let given = match value {
                     Expr::Cast(Cast { expr, .. }) => expr,
@@ -131,11 +134,20 @@ impl Functions {
                 };
                 is_cast |= matches!(value, Expr::Cast(_));
                 let planned = given.get_type(&none)?;
+                if types::is_time(&planned) {
+                    let has_zone = matches!(planned, DataType::Timestamp(_, Some(_)));
+                    times.insert((planned == DataType::Date32, has_zone));
+                }
                 if matches!(planned, DataType::Decimal128(..)) {
                     let typed = given.clone();
                     let typed = typed.transform_up(|expr| self.of_expr(expr, &none))?.data;
                     changes |= typed.get_type(&none)? != planned;
                 }
+            }
+            if is_cast && times.len() > 1 {
+                return plan_err!(
+                    "VALUES of dates and timestamps, or of times with and without a zone, are not on this engine: cast those of a column to one type"
+                );
             }
             if is_cast && changes {
                 return plan_err!(

@@ -113,8 +113,9 @@ const AGGREGATES: &str = " any_value approx_distinct approx_percentile arbitrary
     listagg max max_by min min_by regr_intercept regr_slope stddev stddev_pop stddev_samp sum var_pop var_samp variance ";
 
 /// Functions of which NULL without a type is not the first argument.
-const AMBIGUOUS_FIRST: [&str; 5] = [
+const AMBIGUOUS_FIRST: [&str; 6] = [
     "json_extract_scalar",
+    "listagg",
     "reverse",
     "substr",
     "substring",
@@ -202,6 +203,8 @@ fn converted(letter: char, given: &DataType) -> Option<DataType> {
         'f' => (types::is_number(given) || given.is_null()).then_some(DataType::Float64),
         'n' if given.is_null() => Some(DataType::Int8),
         'n' => keep(types::is_number(given)),
+        // Athena has such functions of other types too.
+        'g' if given.is_null() => None,
         'g' => keep(types::is_number(given) && !matches!(given, DataType::Decimal128(..))),
         'q' => keep(matches!(given, DataType::Decimal128(..))),
         'v' => keep(types::is_text(given)),

@@ -218,7 +218,7 @@ fn of_select(select: &Select) -> Checked {
     }
     for key in keys {
         if matches!(key, Expr::Tuple(keys) if keys.is_empty()) {
-            return refuse("GROUP BY ()", "leave it out", key.span());
+            return Err(here_only("GROUP BY ()", "leave it out", key.span()));
         }
         if let Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) = key
             && let Some(other) = sets.iter().flatten().find(|key| !is_column(key))
@@ -231,7 +231,11 @@ fn of_select(select: &Select) -> Checked {
         }
         let bare = without_parentheses(key);
         if matches!(bare, Expr::UnaryOp { .. } | Expr::Value(_)) && !is_place(bare) {
-            return refuse("GROUP BY of a constant", "leave it out", key.span());
+            return Err(here_only(
+                "GROUP BY of a constant",
+                "leave it out",
+                key.span(),
+            ));
         }
         if let Some(name) = only_an_alias(key, select) {
             let instead = "write the expression, or its place: GROUP BY 1";

@@ -11,7 +11,7 @@ use datafusion::error::Result;
 use super::array_function::{ArrayFunction, first};
 use super::double_text::double_text;
 use super::types::is_utc;
-use crate::functions::timestamps::civil;
+use crate::functions::timestamps::{civil, in_zone_years};
 
 /// A cast to varchar or, with `iso`, `to_iso8601`; of an array, of each item.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -91,6 +91,7 @@ fn moment_text(count: i64, unit: TimeUnit, zone: Option<&str>, iso: bool) -> Res
         (None, _) => utc.format(&digits).to_string(),
         (Some("UTC"), true) => format!("{}Z", utc.format(&digits)),
         (Some(zone), _) => {
+            in_zone_years(ms, zone)?;
             let local = utc.with_timezone(&zone.parse::<Tz>()?);
             civil(local.naive_local().and_utc().timestamp_millis())?;
             match iso {

@@ -79,6 +79,17 @@ pub(crate) fn is_orderable(data_type: &DataType) -> bool {
         && !is_interval(data_type)
 }
 
+/// Whether the engine tells values of a type apart as Athena does: not intervals of several units, maps in another order, and
+/// NaN and -0 in arrays and rows.
+pub(crate) fn is_groupable(data_type: &DataType) -> bool {
+    let is_plain = |item: &DataType| is_groupable(item) && !is_float(item);
+    match data_type {
+        DataType::Map(..) | DataType::Interval(_) => false,
+        DataType::Struct(fields) => fields.iter().all(|field| is_plain(field.data_type())),
+        other => items(other).is_none_or(is_plain),
+    }
+}
+
 /// The items of an array.
 pub(crate) fn items(data_type: &DataType) -> Option<&DataType> {
     match data_type {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray as _, Float64Array};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, Schema};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
@@ -90,6 +90,9 @@ impl AggregateUDFImpl for ApproxPercentile {
     }
 }
 
+/// Athena refuses whole numbers that are not doubles.
+const EXACT_MAX: u64 = 1 << 53;
+
 #[derive(Debug)]
 struct Percentile {
     share: f64,
@@ -110,6 +113,12 @@ impl Accumulator for Percentile {
         let Some(values) = arrays.first() else {
             return exec_err!("approx_percentile takes a value");
         };
+        let is_large = |value: i64| value.unsigned_abs() > EXACT_MAX;
+        if let Some(values) = values.as_primitive_opt::<Int64Type>()
+            && values.iter().flatten().any(is_large)
+        {
+            return exec_err!("approx_percentile takes bigints of at most 2^53: divide them");
+        }
         let values = cast(values, &DataType::Float64)?;
         self.values
             .extend(values.as_primitive::<Float64Type>().iter().flatten());

@@ -138,6 +138,12 @@ fn date_add(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         if is_dates(from) {
             unit = unit.of_dates(name)?;
         }
+        if i32::try_from(count).is_err() {
+            return exec_err!(
+                "date_add adds at most {} of a unit, not {count}: use a larger one, or from_unixtime(ms / 1e3)",
+                i32::MAX
+            );
+        }
         match unit.later(civil(ms)?, count) {
             Some(time) => later.push(Some(time.and_utc().timestamp_millis())),
             None => return exec_err!("{count} {name}s later is outside the calendar"),

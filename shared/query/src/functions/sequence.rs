@@ -7,7 +7,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::{cast, take};
-use datafusion::arrow::datatypes::{DataType, Field, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Field, Int64Type, TimeUnit};
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::ScalarUDF;
@@ -17,6 +17,7 @@ use crate::dialect::array_function::ArrayFunction;
 /// The most items, as on Athena.
 const ITEMS_MAX: i64 = 10_000;
 
+const SECOND_MS: i64 = 1_000;
 const DAY_MS: i64 = 86_400_000;
 
 pub(super) fn functions() -> [ScalarUDF; 2] {
@@ -46,9 +47,14 @@ impl ArrayFunction for Sequence {
         match given {
             [first, last, step @ ..] if step.len() <= 1 => match (first, last) {
                 (DataType::Date32, DataType::Date32) => Ok(list_of(DataType::Date32)),
-                (DataType::Timestamp(..), DataType::Timestamp(..)) if step.len() == 1 => {
+                (DataType::Timestamp(one, _), DataType::Timestamp(other, _))
+                    if step.len() == 1 && one == other =>
+                {
                     Ok(list_of(first.clone()))
                 }
+                (DataType::Timestamp(..), DataType::Timestamp(..)) if step.len() == 1 => plan_err!(
+                    "sequence takes two timestamps of as many digits on this engine: write CAST(x AS timestamp)"
+                ),
                 (first, last) if first.is_integer() && last.is_integer() => {
                     Ok(list_of(DataType::Int64))
                 }
@@ -67,9 +73,7 @@ impl ArrayFunction for Sequence {
         // Milliseconds, days or numbers.
         let in_ms = match item.data_type() {
             DataType::Date32 => DataType::Int32,
-            DataType::Timestamp(..) => {
-                DataType::Timestamp(datafusion::arrow::datatypes::TimeUnit::Millisecond, None)
-            }
+            DataType::Timestamp(..) => DataType::Timestamp(TimeUnit::Millisecond, None),
             _ => DataType::Int64,
         };
         let numbers = |array: &ArrayRef| -> Result<Int64Array> {
@@ -84,6 +88,10 @@ impl ArrayFunction for Sequence {
             [step] => Some(steps(step, item.data_type())?),
             _ => None,
         };
+        let unit_ms = match item.data_type() {
+            DataType::Timestamp(TimeUnit::Second, _) => SECOND_MS,
+            _ => 1,
+        };
         let mut lists = ListBuilder::new(PrimitiveBuilder::<Int64Type>::new());
         for row in 0..first.len() {
             let step = steps.as_ref().map_or(Some(None), |steps| {
@@ -95,7 +103,17 @@ impl ArrayFunction for Sequence {
             };
             let (from, to) = (first.value(row), last.value(row));
             let step = step.unwrap_or(if from <= to { 1 } else { -1 });
-            if step == 0 || (step > 0) != (from <= to) && from != to {
+            if step % unit_ms != 0 {
+                return exec_err!(
+                    "the step of a sequence is of whole seconds, as its timestamps: write CAST(x AS timestamp)"
+                );
+            }
+            if step == 0 {
+                return exec_err!(
+                    "the step of a sequence is not 0; a step of dates has days, and no hours"
+                );
+            }
+            if (step > 0) != (from <= to) && from != to {
                 return exec_err!("the step of a sequence leads from its first to its last value");
             }
             if (i128::from(to) - i128::from(from)) / i128::from(step) >= i128::from(ITEMS_MAX) {

@@ -15,6 +15,7 @@ use datafusion::error::Result;
 use super::arg_type::{ArgType, UTC, moment, timestamp};
 use super::scalar_function::{Returns, Scalar, argument};
 use super::{mysql_format, mysql_parse};
+use crate::dialect::types::is_utc;
 
 /// Beyond year 9999 a time has a sign and more digits, which not every function of Athena writes alike.
 const YEARS: RangeInclusive<i32> = 1..=9999;
@@ -117,6 +118,21 @@ pub(crate) fn civil(ms: i64) -> Result<NaiveDateTime> {
     }
 }
 
+/// The years of which both engines know the same rules of zones, and all are whole minutes from UTC: before, they have
+/// other sources, and from 2100 on this one has no summer time.
+const ZONE_YEARS: RangeInclusive<i32> = 1973..=2099;
+
+/// The date and time of day of a moment, in UTC, if a zone's are the same on both engines. A zone that is an offset has no rules.
+pub(crate) fn in_zone_years(ms: i64, zone: &str) -> Result<NaiveDateTime> {
+    let utc = civil(ms)?;
+    if !zone.starts_with(['+', '-']) && !is_utc(zone) && !ZONE_YEARS.contains(&utc.year()) {
+        return exec_err!(
+            "zones such as {zone} are known from 1973 to 2099 on this engine: write the time in UTC"
+        );
+    }
+    Ok(utc)
+}
+
 /// Without an offset the text is in UTC.
 fn from_iso8601_timestamp(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let mut moments = Vec::new();
@@ -136,7 +152,11 @@ fn iso8601(text: &str) -> Option<i64> {
     // chrono reads blanks, any number of digits, and leap seconds.
     let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
     let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
-    if text.contains(char::is_whitespace) || digits > FRACTION_DIGITS_MAX || text.contains(":60") {
+    if !text.is_ascii()
+        || text.contains(char::is_whitespace)
+        || digits > FRACTION_DIGITS_MAX
+        || text.contains(":60")
+    {
         return None;
     }
     // A value keeps the offset of its text on Athena, and a column has one zone here.

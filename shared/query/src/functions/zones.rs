@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use super::arg_type::UTC;
-use super::timestamps::{civil, epoch_ms};
+use super::timestamps::{civil, epoch_ms, in_zone_years};
 use super::zone_names::zone_name;
 use crate::dialect::array_function::{ArrayFunction, first};
 
@@ -67,6 +67,11 @@ impl ScalarUDFImpl for InZone {
             );
         };
         let unit = match time.data_type() {
+            DataType::Timestamp(_, Some(_)) if self.name == "with_timezone" => {
+                return plan_err!(
+                    "with_timezone takes a timestamp without a zone: write at_timezone(x, 'zone')"
+                );
+            }
             DataType::Timestamp(unit, _) => *unit,
             other => return plan_err!("{} takes a timestamp, not {other}", self.name),
         };
@@ -84,12 +89,11 @@ impl ScalarUDFImpl for InZone {
         };
         let is_constant = matches!(time, ColumnarValue::Scalar(_));
         let times = time.to_array(1)?;
-        let is_moment = matches!(times.data_type(), DataType::Timestamp(_, Some(_)));
         // A time without a zone is in UTC for `at_timezone`, and in the zone itself for `with_timezone`.
-        let moved = match (is_moment, self.name) {
-            (false, "with_timezone") => in_zone(&times, None, &returns)?,
-            (true, _) => cast(&times, &returns)?,
-            (false, _) => {
+        let moved = match (times.data_type(), self.name) {
+            (_, "with_timezone") => in_zone(&times, None, &returns)?,
+            (DataType::Timestamp(_, Some(_)), _) => cast(&times, &returns)?,
+            _ => {
                 let utc = cast(&times, &DataType::Timestamp(*unit, Some(UTC.into())))?;
                 cast(&utc, &returns)?
             }
@@ -140,7 +144,8 @@ fn in_zone(local: &ArrayRef, from: Option<&ArrayRef>, returns: &DataType) -> Res
                 Some(from) => local - zone.offset_from_utc_datetime(&from).fix(),
                 None => moment_of(zone, local)?,
             };
-            Ok(utc.and_utc().timestamp_millis())
+            let ms = utc.and_utc().timestamp_millis();
+            in_zone_years(ms, name).map(|_| ms)
         };
         moments.push(ms.map(utc).transpose()?);
     }
