@@ -161,6 +161,11 @@ impl ArrayFunction for AsItIs {
     }
 }
 
+/// A value of which the optimizer does not see what it is.
+pub(super) fn as_it_is(value: Expr) -> Expr {
+    AsItIs.call(vec![value])
+}
+
 /// Moments as date and time of day in their zone.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Local;

@@ -138,6 +138,13 @@ impl Replaced {
             ("array_join", [array, others @ ..]) => {
                 let given = array.get_type(schema)?;
                 let item = types::items(&given).unwrap_or(&DataType::Null);
+                if let [_, no_item] = others
+                    && no_item.get_type(schema)?.is_null()
+                {
+                    return plan_err!(
+                        "array_join takes a text in place of NULL, and not NULL: leave it out"
+                    );
+                }
                 if (item.is_null() && others.len() > 1) || !types::castable(item, &DataType::Utf8) {
                     return plan_err!("{name} takes no {}", type_name(&given));
                 }

@@ -27,6 +27,7 @@ pub(crate) fn rewrite(
         sql,
         tables,
         unnamed: 0,
+        is_table: false,
     };
     match statement.visit(&mut rewriter) {
         ControlFlow::Break(error) => Err(error),
@@ -38,6 +39,8 @@ pub(super) struct Rewriter<'a> {
     pub(super) sql: &'a str,
     tables: &'a [(String, SchemaRef)],
     unnamed: usize,
+    /// Whether the next query is VALUES in FROM.
+    is_table: bool,
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -46,6 +49,10 @@ impl VisitorMut for Rewriter<'_> {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
         for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
             lower_alias(&mut cte.alias);
+        }
+        // VALUES in FROM have the names of the table.
+        if !std::mem::take(&mut self.is_table) {
+            self.name_values(&mut query.body);
         }
         order_by::by_places(query);
         if let Err(error) = using::with_tables(query) {
@@ -86,23 +93,6 @@ impl VisitorMut for Rewriter<'_> {
             Ok(Some(query)) => *statement = query,
             Ok(None) => {}
             Err(error) => return ControlFlow::Break(error),
-        }
-        if let Statement::Query(query) = statement
-            && let SetExpr::Values(values) = query.body.as_ref()
-        {
-            let columns = values.rows.first().map_or(0, |row| row.content.len());
-            let alias = self.unnamed_alias(columns);
-            let inner = std::mem::replace(
-                query.body.as_mut(),
-                SetExpr::Values(Values {
-                    explicit_row: false,
-                    value_keyword: false,
-                    rows: Vec::new(),
-                }),
-            );
-            if let Some(outer) = selected_from(inner, alias) {
-                *query.body = outer;
-            }
         }
         ControlFlow::Continue(())
     }
@@ -197,6 +187,7 @@ impl VisitorMut for Rewriter<'_> {
                 alias, subquery, ..
             } => match subquery.body.as_ref() {
                 SetExpr::Values(values) => {
+                    self.is_table = true;
                     let columns = values.rows.first().map_or(0, |row| row.content.len());
                     (alias, columns)
                 }
@@ -236,6 +227,30 @@ impl VisitorMut for Rewriter<'_> {
 }
 
 impl Rewriter<'_> {
+    /// VALUES as a query of a table whose columns have no names, since the planner would give them some.
+    fn name_values(&mut self, body: &mut SetExpr) {
+        match body {
+            SetExpr::Values(values) => {
+                let columns = values.rows.first().map_or(0, |row| row.content.len());
+                let alias = self.unnamed_alias(columns);
+                let nothing = SetExpr::Values(Values {
+                    explicit_row: false,
+                    value_keyword: false,
+                    rows: Vec::new(),
+                });
+                if let Some(named) = selected_from(std::mem::replace(body, nothing), alias) {
+                    *body = named;
+                }
+            }
+            SetExpr::SetOperation { left, right, .. } => {
+                self.name_values(left);
+                self.name_values(right);
+            }
+            // A query in parentheses is visited by itself.
+            _ => {}
+        }
+    }
+
     /// Names for the columns of VALUES, which have none on Athena.
     fn unnamed_alias(&mut self, columns: usize) -> TableAlias {
         let mut name = || {

@@ -218,6 +218,19 @@ impl Functions {
                 Ok(Transformed::no(Expr::SetComparison(comparison)))
             }
             Expr::Case(case) => operator_types::of_case(case, schema),
+            // It is NULL if it has no rows, which the engine does not consider.
+            Expr::ScalarSubquery(inner)
+                if inner
+                    .subquery
+                    .schema()
+                    .fields()
+                    .iter()
+                    .all(|it| !it.is_nullable()) =>
+            {
+                Ok(Transformed::yes(casts::as_it_is(Expr::ScalarSubquery(
+                    inner,
+                ))))
+            }
             other => Ok(Transformed::no(other)),
         }
     }

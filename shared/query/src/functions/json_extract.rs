@@ -8,6 +8,8 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 use regex::Regex;
+use serde::Deserialize as _;
+use serde_json::value::RawValue;
 
 use super::arg_type::ArgType;
 use super::scalar_function::{Returns, Scalar, argument};
@@ -27,19 +29,12 @@ pub(super) fn functions() -> Vec<Scalar> {
     )]
 }
 
-/// A step of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Key(String),
-    Index(usize),
-}
-
 /// NULL if the text is not JSON, the path leads nowhere, or to an object, an array or null.
 fn json_extract_scalar(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let texts = argument(arguments, 0)?.as_string_view();
     let paths = argument(arguments, 1)?.as_string_view();
     // Nearly always the same one for all rows.
-    let mut parsed: Option<(&str, Vec<Step>)> = None;
+    let mut parsed: Option<(&str, Vec<String>)> = None;
     let mut values = Vec::with_capacity(texts.len());
     for (text, path) in texts.iter().zip(paths) {
         let (Some(text), Some(path)) = (text, path) else {
@@ -63,7 +58,8 @@ fn json_extract_scalar(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(StringArray::from(values)))
 }
 
-fn steps(path: &str) -> Option<Vec<Step>> {
+/// The steps of a path: keys, or digits, which are a place in an array, and a key in an object.
+fn steps(path: &str) -> Option<Vec<String>> {
     let mut rest = path.strip_prefix('$')?;
     let name_form = Regex::new(NAME).ok()?;
     let mut steps = Vec::new();
@@ -71,17 +67,17 @@ fn steps(path: &str) -> Option<Vec<Step>> {
         if let Some(name) = rest.strip_prefix('.') {
             let end = name.find(['.', '[']).unwrap_or(name.len());
             let (key, after) = name.split_at_checked(end)?;
-            steps.push(Step::Key(name_form.is_match(key).then(|| key.to_owned())?));
+            steps.push(name_form.is_match(key).then(|| key.to_owned())?);
             rest = after;
         } else if let Some(quoted) = rest.strip_prefix("[\"") {
             let (key, after) = quoted.split_once("\"]")?;
             // Escapes are others on Athena.
-            steps.push(Step::Key((!key.contains('\\')).then(|| key.to_owned())?));
+            steps.push((!key.contains('\\')).then(|| key.to_owned())?);
             rest = after;
         } else {
             let (index, after) = rest.strip_prefix('[')?.split_once(']')?;
-            let is_index = index.bytes().all(|b| b.is_ascii_digit());
-            steps.push(Step::Index(is_index.then(|| index.parse().ok())??));
+            let is_index = !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit());
+            steps.push(is_index.then(|| index.to_owned())?);
             rest = after;
         }
     }
@@ -92,34 +88,40 @@ fn steps(path: &str) -> Option<Vec<Step>> {
 struct Reader<'a>(&'a str);
 
 impl<'a> Reader<'a> {
-    fn found(mut self, steps: &[Step]) -> Option<String> {
+    fn found(mut self, steps: &[String]) -> Option<String> {
         for step in steps {
-            match step {
-                Step::Key(key) => {
-                    self.expect('{')?;
-                    loop {
-                        let name = self.string()?;
-                        self.expect(':')?;
-                        if name == *key {
-                            break;
-                        }
-                        self.skip(0)?;
-                        self.expect(',')?;
+            if self.peek()? == '{' {
+                self.expect('{')?;
+                loop {
+                    let name = self.string()?;
+                    self.expect(':')?;
+                    if name == *step {
+                        break;
                     }
+                    self.skip(0)?;
+                    self.expect(',')?;
                 }
-                Step::Index(index) => {
-                    self.expect('[')?;
-                    for _ in 0..*index {
-                        self.skip(0)?;
-                        self.expect(',')?;
-                    }
+            } else {
+                let index = step.parse().ok()?;
+                self.expect('[')?;
+                for _ in 0..index {
+                    self.skip(0)?;
+                    self.expect(',')?;
                 }
             }
         }
         match self.peek()? {
             '"' => self.string(),
             '{' | '[' => None,
-            _ => Some(self.word()?.to_owned()).filter(|word| word != "null"),
+            _ => {
+                // What is behind the value need not be JSON.
+                let mut json = serde_json::Deserializer::from_str(self.0);
+                let word = <&RawValue>::deserialize(&mut json).ok()?.get();
+                let is_longer = |after: &str| after.starts_with(char::is_alphanumeric);
+                let is_number = !word.starts_with(char::is_alphabetic);
+                let is_whole = is_number || !self.0.get(word.len()..).is_some_and(is_longer);
+                (is_whole && word != "null").then(|| word.to_owned())
+            }
         }
     }
 
@@ -156,7 +158,7 @@ impl<'a> Reader<'a> {
         let end = self.0.find(ends).unwrap_or(self.0.len());
         let (word, rest) = self.0.split_at_checked(end)?;
         self.0 = rest;
-        serde_json::from_str::<&serde_json::value::RawValue>(word).ok()?;
+        serde_json::from_str::<&RawValue>(word).ok()?;
         Some(word)
     }
 
@@ -216,6 +218,8 @@ mod tests {
         assert_eq!(found(r#"$.a["b c"][1]"#).as_deref(), Some("two"));
         assert_eq!(found(r#"$.a["b c"][2]"#).as_deref(), Some("true"));
         assert_eq!(found("$.n").as_deref(), Some("1.50"));
+        assert_eq!(scalar(r#"{"1": 7}"#, "$[1]").as_deref(), Some("7"));
+        assert_eq!(scalar("[5, 6]", "$.1").as_deref(), Some("6"));
         for path in [r#"$.a["b c"][3]"#, "$.a", "$.x.y", "$.n[0]"] {
             assert_eq!(found(path), None, "{path}");
         }
@@ -232,6 +236,12 @@ mod tests {
         assert_eq!(scalar(r#"{"a":"1"#, "$.a"), None);
         assert_eq!(scalar(r#"{"a":"1""#, "$.a").as_deref(), Some("1"));
         assert_eq!(scalar(r#"{"a":1e2,"#, "$.a").as_deref(), Some("1e2"));
+        assert_eq!(scalar(r#"{"a":1x"#, "$.a").as_deref(), Some("1"));
+        assert_eq!(scalar(r#"{"a":true{"#, "$.a").as_deref(), Some("true"));
+        assert_eq!(scalar(r#"{"a":1-2"#, "$.a").as_deref(), Some("1"));
+        for text in ["01", "1.", "truex", "nul", "-"] {
+            assert_eq!(scalar(&format!(r#"{{"a":{text}"#), "$.a"), None, "{text}");
+        }
         assert_eq!(
             scalar(r#"{"x":{"a":[1]},"a":"ä\n"}"#, "$.a").as_deref(),
             Some("ä\n")
