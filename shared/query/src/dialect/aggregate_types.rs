@@ -18,7 +18,7 @@ use super::array_function::ArrayFunction as _;
 use super::casts::call;
 use super::function_types::Functions;
 use super::nan::{is_odd, sorted, with_nan};
-use super::operands::{boolean, converted, groupable, types_of};
+use super::operands::{boolean, converted, groupable, orderable, types_of};
 use super::present::Present;
 use super::row_comparison;
 use super::types;
@@ -166,6 +166,9 @@ impl Functions {
                 }
             }
         }
+        for key in &params.order_by {
+            orderable("a window", &key.expr.get_type(schema)?)?;
+        }
         sorted(&mut params.order_by, schema)?;
         for key in &mut params.partition_by {
             groupable("PARTITION BY", &key.get_type(schema)?)?;
@@ -219,17 +222,6 @@ impl Functions {
             };
         }
         Ok(args)
-    }
-}
-
-/// Refuses an order by values that may contain NULL or NaN, or have several units.
-fn orderable(name: &str, given: &DataType) -> Result<()> {
-    match types::is_orderable(given) {
-        true => Ok(()),
-        false => plan_err!(
-            "{name} by {} has another meaning on Athena: order by its parts",
-            type_name(given)
-        ),
     }
 }
 

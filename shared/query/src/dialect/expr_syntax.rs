@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DataType, DateTimeField, Expr, Interval,
-    Spanned as _, Subscript, UnaryOperator, Value,
+    SetExpr, Spanned as _, Subscript, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -77,7 +77,7 @@ pub(super) fn of_expr(expr: &Expr) -> Checked {
             }
         ) =>
         {
-            refuse("a minus of a minus", "leave both out")
+            Err(here_only("a minus of a minus", "leave both out", span))
         }
         Expr::UnaryOp {
             op: UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not,
@@ -107,6 +107,15 @@ pub(super) fn of_expr(expr: &Expr) -> Checked {
             "write coalesce(x, false), or x IS NULL",
         ),
         Expr::InList { list, .. } if list.is_empty() => refuse("IN ()", "write false"),
+        // The planner takes it for the list of its rows.
+        Expr::InSubquery { subquery, .. } if matches!(*subquery.body, SetExpr::Query(_)) => {
+            let instead = "write `= (SELECT …)`, or IN (SELECT …)";
+            Err(here_only(
+                "the value of a subquery in IN ((SELECT …))",
+                instead,
+                span,
+            ))
+        }
         Expr::InUnnest { .. } => refuse("IN UNNEST", "write contains(array, x)"),
         Expr::Like { any: true, .. } => refuse("LIKE ANY", "write x LIKE 'a' OR x LIKE 'b'"),
         Expr::ILike { .. } => refuse("ILIKE", "write lower(x) LIKE 'pattern in lower case'"),
@@ -127,6 +136,9 @@ pub(super) fn of_expr(expr: &Expr) -> Checked {
             Err(here_only("`<> ANY` or `= ALL`", instead, span))
         }
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => match right.as_ref() {
+            Expr::Subquery(query) if matches!(*query.body, SetExpr::Query(_)) => {
+                refuse("ANY ((SELECT …))", "write ANY (SELECT …)")
+            }
             Expr::Subquery(_) => Ok(()),
             _ => refuse(
                 "ANY or ALL of an array",
@@ -296,6 +308,11 @@ fn of_value(value: &Value, span: Span) -> Checked {
                     ),
                     span,
                 )),
+                false if has_too_many_digits(digits) => refuse(
+                    "a number of more than 38 digits",
+                    "write fewer, or an exponent: 1.5e0",
+                    span,
+                ),
                 false => Ok(()),
             }
         }
@@ -316,6 +333,13 @@ fn of_value(value: &Value, span: Span) -> Checked {
         Value::DoubleQuotedString(_) => refuse("a text in double quotes", "write 'text'", span),
         _ => refuse(&format!("`{value}`"), "write 'text'", span),
     }
+}
+
+/// Whether a decimal has more digits than there may be, of which zeros in front do not count.
+fn has_too_many_digits(number: &str) -> bool {
+    let digits = number.bytes().filter(u8::is_ascii_digit).count();
+    let zeros = number.bytes().take_while(|byte| *byte == b'0').count();
+    !number.contains(['e', 'E']) && digits - zeros > 38
 }
 
 /// Athena's intervals have one field, with the number in quotes.

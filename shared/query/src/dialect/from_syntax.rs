@@ -63,7 +63,9 @@ pub(super) fn of_table(factor: &TableFactor) -> Checked {
     match factor {
         TableFactor::Table { args: Some(_), .. }
         | TableFactor::TableFunction { .. }
-        | TableFactor::Function { .. } => refuse("a function in FROM", "write UNNEST(…)", span),
+        | TableFactor::Function { .. } => {
+            Err(here_only("a function in FROM", "write UNNEST(…)", span))
+        }
         TableFactor::Table {
             sample: Some(_), ..
         }

@@ -1,6 +1,6 @@
 //! Texts as values of a type, in the forms that Athena reads.
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::{Datelike as _, NaiveDateTime, TimeDelta};
 use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, StringArray};
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
@@ -79,7 +79,10 @@ fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
             _ => None,
         },
         DataType::Date32 | DataType::Timestamp(..) if has_sign() => return here_only(),
-        DataType::Date32 => day(spaces::trimmed(text)).map(|day| day.to_string()),
+        DataType::Date32 => match day(spaces::trimmed(text)) {
+            Some(day) if day.year() > YEAR_MAX => return here_only(),
+            day => day.map(|day| day.to_string()),
+        },
         DataType::Timestamp(unit, _) => {
             let text = spaces::trimmed(text);
             let fraction = text.split_once('.').map_or(0, |(_, digits)| digits.len());
@@ -97,6 +100,9 @@ fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
                 };
             };
             let (local, own_zone) = moment.local();
+            if local.year() > YEAR_MAX {
+                return here_only();
+            }
             // A value keeps the zone of its text on Athena, and a column has one zone here. Without a zone, it is as the
             // clocks show it, which skip an hour or a day.
             if own_zone.as_deref().is_some_and(|own| !is_utc(own)) {
@@ -147,6 +153,9 @@ fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
 
 /// The most digits of a second of which Athena makes whole seconds.
 const ROUNDED_DIGITS_MAX: usize = 12;
+
+/// The last year of this engine.
+const YEAR_MAX: i32 = 9999;
 
 /// Without what Java's `trim` takes away.
 fn java_trimmed(text: &str) -> &str {

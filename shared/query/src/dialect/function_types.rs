@@ -73,6 +73,11 @@ impl Functions {
                 function.args = converted(function.args, &given, &vec![items; given.len()]);
                 return Ok(Transformed::yes(Expr::ScalarFunction(function)));
             }
+            "get_field" => {
+                return plan_err!(
+                    "names of a row's fields and of a map's keys are not on this engine: write m['key'], or the columns themselves"
+                );
+            }
             "array_concat" | "array_append" | "array_prepend" => {
                 return plan_err!(
                     "`||` of arrays is not on this engine: write concat of texts, or flatten"

@@ -16,6 +16,7 @@ use datafusion::scalar::ScalarValue;
 use super::arithmetic::may_be_nan;
 use super::array_function::{ArrayFunction, first};
 use super::casts::call;
+use super::operands::orderable;
 use super::types;
 
 /// Whether it is a double that may be NaN.
@@ -48,6 +49,9 @@ pub(super) fn in_order(plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPl
     let LogicalPlan::Sort(mut sort) = plan else {
         return Ok(plan);
     };
+    for key in &sort.expr {
+        orderable("ORDER BY", &key.expr.get_type(schema)?)?;
+    }
     sorted(&mut sort.expr, schema)?;
     Ok(LogicalPlan::Sort(sort))
 }

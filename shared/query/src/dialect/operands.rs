@@ -70,6 +70,17 @@ pub(super) fn groupable(place: &str, given: &DataType) -> Result<()> {
     }
 }
 
+/// Refuses an order by values that may contain NULL or NaN, or have several units.
+pub(super) fn orderable(place: &str, given: &DataType) -> Result<()> {
+    match types::is_orderable(given) {
+        true => Ok(()),
+        false => plan_err!(
+            "{place} by {} has another meaning on Athena: order by its parts",
+            type_name(given)
+        ),
+    }
+}
+
 /// Whether one is a decimal and the other a double, which Athena compares as doubles.
 pub(super) fn mixes(one: &DataType, other: &DataType) -> bool {
     let is_decimal = |given: &DataType| matches!(given, DataType::Decimal128(..));

@@ -103,7 +103,8 @@ pub(super) fn of_in_list(list: InList, schema: &DFSchema) -> Result<Transformed<
         return plan_err!("NULL among the items of IN has another meaning on Athena: leave it out");
     }
     let is_double = |item: &Expr| item.get_type(schema).is_ok_and(|item| mixes(&given, &item));
-    if !by_parts(&list.expr, schema) && !list.list.iter().any(is_double) {
+    let is_odd = |item: &Expr| is_double(item) || by_parts(item, schema);
+    if !by_parts(&list.expr, schema) && !list.list.iter().any(is_odd) {
         return Ok(Transformed::no(Expr::InList(list)));
     }
     let equals = list.list.into_iter();

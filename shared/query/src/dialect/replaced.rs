@@ -139,10 +139,10 @@ impl Replaced {
                 let given = array.get_type(schema)?;
                 let item = types::items(&given).unwrap_or(&DataType::Null);
                 if let [_, no_item] = others
-                    && no_item.get_type(schema)?.is_null()
+                    && !matches!(no_item, Expr::Literal(value, _) if !value.is_null())
                 {
                     return plan_err!(
-                        "array_join takes a text in place of NULL, and not NULL: leave it out"
+                        "array_join takes a text in quotes in place of NULL: write one, or leave it out"
                     );
                 }
                 if (item.is_null() && others.len() > 1) || !types::castable(item, &DataType::Utf8) {

@@ -2,7 +2,7 @@
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
-    ObjectName, ShowStatementFilter, ShowStatementOptions, Statement,
+    DescribeAlias, ObjectName, ShowStatementFilter, ShowStatementOptions, Statement,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 
@@ -59,12 +59,14 @@ pub(super) fn as_query(
             }
         }
         Statement::ExplainTable {
+            describe_alias: DescribeAlias::Describe | DescribeAlias::Desc,
             hive_format: None,
             table_name,
             ..
         } => columns(table_name, known)?,
         Statement::Query(_)
         | Statement::Explain {
+            describe_alias: DescribeAlias::Explain,
             analyze: _,
             verbose: false,
             query_plan: false,

@@ -71,6 +71,17 @@ fn of_query(query: &Query) -> Checked {
         let what = "a part of WITH RECURSIVE without names of its columns";
         return Err(here_only(what, instead, cte.alias.name.span));
     }
+    let recursive = query.with.iter().filter(|with| with.recursive);
+    let mut parts = recursive.flat_map(|with| &with.cte_tables);
+    // The planner leaves them out.
+    if let Some(cut) = parts.find(|cte| {
+        let part = &cte.query;
+        matches!(*part.body, SetExpr::SetOperation { .. })
+            && (part.order_by.is_some() || part.limit_clause.is_some() || part.fetch.is_some())
+    }) {
+        let what = "ORDER BY, LIMIT or FETCH in a recursive query";
+        return refuse(what, "write it behind the query", cut.query.span());
+    }
     if let Some(order_by) = &query.order_by {
         let OrderByKind::Expressions(keys) = &order_by.kind else {
             return refuse("ORDER BY ALL", "name the columns", order_by.span());
@@ -99,6 +110,14 @@ fn of_query(query: &Query) -> Checked {
     {
         return refuse("FETCH of no rows", "write LIMIT 0", span);
     }
+    if query.fetch.is_some()
+        && matches!(
+            &query.limit_clause,
+            Some(LimitClause::LimitOffset { limit: Some(_), .. })
+        )
+    {
+        return refuse("LIMIT and FETCH", "write one of them", span);
+    }
     of_set_expr(&query.body)?;
     match &query.limit_clause {
         Some(LimitClause::OffsetCommaLimit { limit, .. }) => {
@@ -118,6 +137,16 @@ fn of_query(query: &Query) -> Checked {
             for count in counts {
                 if !matches!(count, Expr::Value(value) if is_count(&value.value)) {
                     return refuse("this LIMIT or OFFSET", "write a whole number", count.span());
+                }
+                let is_large = |digits: &str| digits.parse::<i32>().is_err();
+                if query.order_by.is_some()
+                    && matches!(count, Expr::Value(value) if matches!(&value.value, Value::Number(digits, _) if is_large(digits)))
+                {
+                    return refuse(
+                        "more than 2147483647 rows with ORDER BY",
+                        "leave it out",
+                        count.span(),
+                    );
                 }
             }
             match (limit, offset) {
@@ -238,7 +267,7 @@ fn of_select(select: &Select) -> Checked {
             ));
         }
         if let Some(name) = only_an_alias(key, select) {
-            let instead = "write the expression, or its place: GROUP BY 1";
+            let instead = "write its expression, or t.name if it is a column of t";
             return refuse(
                 &format!("GROUP BY `{name}`, the name of a result,"),
                 instead,

@@ -35,6 +35,10 @@ pub(crate) fn tokens(sql: &str) -> Result<Result<Vec<TokenWithSpan>, ParserError
 fn check(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
     let mut semicolons = 0;
     let mut cases = 0_usize;
+    let is_word = |token: &&TokenWithSpan| !matches!(token.token, Token::Whitespace(_));
+    let words: Vec<&TokenWithSpan> = tokens.iter().filter(is_word).collect();
+    words.windows(2).try_for_each(text_as_name)?;
+    words.windows(4).try_for_each(value_as_rows)?;
     for (place, token) in tokens.iter().enumerate() {
         match &token.token {
             Token::DoubleEq => return Err(refused("`==`", "write =", token.span)),
@@ -75,6 +79,42 @@ fn check(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
             Some(Keyword::END) => cases -= 1,
             _ => {}
         }
+    }
+    Ok(())
+}
+
+/// Refuses a text as a name, which the parser takes.
+fn text_as_name(words: &[&TokenWithSpan]) -> Result<(), SqlError> {
+    let [before, text] = words else {
+        return Ok(());
+    };
+    let is_name = keyword(before) == Some(Keyword::AS) || before.token == Token::Period;
+    match &text.token {
+        Token::SingleQuotedString(name) if is_name => {
+            let instead = format!("write \"{name}\"");
+            Err(refused("a name in single quotes", &instead, text.span))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a value in parentheses after ANY and ALL, which the parser takes for rows.
+fn value_as_rows(words: &[&TokenWithSpan]) -> Result<(), SqlError> {
+    use Token as T;
+    let [operator, word, outer, inner] = words else {
+        return Ok(());
+    };
+    let compares = matches!(
+        operator.token,
+        T::Eq | T::Neq | T::Lt | T::LtEq | T::Gt | T::GtEq
+    );
+    let quantifies = matches!(
+        keyword(word),
+        Some(Keyword::ANY | Keyword::ALL | Keyword::SOME)
+    );
+    if compares && quantifies && outer.token == T::LParen && inner.token == T::LParen {
+        let what = "ANY or ALL of a query in two pairs of parentheses";
+        return Err(refused(what, "write ANY (SELECT …)", inner.span));
     }
     Ok(())
 }
@@ -150,8 +190,8 @@ fn rows_in_parentheses(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             }
         }
         match &token.token {
-            Token::LParen => depth += 1,
-            Token::RParen => depth = depth.saturating_sub(1),
+            Token::LParen | Token::LBracket => depth += 1,
+            Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
             _ => {}
         }
         let begins = keyword(&token) == Some(Keyword::VALUES);

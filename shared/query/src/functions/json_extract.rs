@@ -117,9 +117,13 @@ impl<'a> Reader<'a> {
                 // What is behind the value need not be JSON.
                 let mut json = serde_json::Deserializer::from_str(self.0);
                 let word = <&RawValue>::deserialize(&mut json).ok()?.get();
-                let is_longer = |after: &str| after.starts_with(char::is_alphanumeric);
+                let after = self.0.get(word.len()..).and_then(|it| it.chars().next());
                 let is_number = !word.starts_with(char::is_alphabetic);
-                let is_whole = is_number || !self.0.get(word.len()..).is_some_and(is_longer);
+                // Behind a number that is the whole text, there is nothing else.
+                let is_whole = after.is_none_or(|after| match is_number {
+                    true => !steps.is_empty() || matches!(after, ' ' | '\t' | '\r' | '\n'),
+                    false => !after.is_alphanumeric() && after != '_',
+                });
                 (is_whole && word != "null").then(|| word.to_owned())
             }
         }
@@ -239,7 +243,9 @@ mod tests {
         assert_eq!(scalar(r#"{"a":1x"#, "$.a").as_deref(), Some("1"));
         assert_eq!(scalar(r#"{"a":true{"#, "$.a").as_deref(), Some("true"));
         assert_eq!(scalar(r#"{"a":1-2"#, "$.a").as_deref(), Some("1"));
-        for text in ["01", "1.", "truex", "nul", "-"] {
+        assert_eq!(scalar("1 x", "$").as_deref(), Some("1"));
+        assert_eq!(scalar("2026-11-01", "$"), None);
+        for text in ["true_", "01", "1.", "truex", "nul", "-"] {
             assert_eq!(scalar(&format!(r#"{{"a":{text}"#), "$.a"), None, "{text}");
         }
         assert_eq!(

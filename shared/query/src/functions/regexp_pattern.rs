@@ -64,6 +64,13 @@ pub(super) fn check_text(text: &str, pattern: &str) -> Result<()> {
             "(?i) and letters such as ß are not on this engine: write lower(text) and the pattern in lower case"
         );
     }
+    // `²` is a part of a word on Athena, and letters that Unicode had later are not.
+    let is_other = |char: char| char > 'ɏ' || "¹²³¼½¾".contains(char);
+    if [r"\b", r"\B"].iter().any(|edge| pattern.contains(edge)) && text.contains(is_other) {
+        return exec_err!(
+            "`\\b` and letters such as ² and 日 are not on this engine: write the characters around the word"
+        );
+    }
     Ok(())
 }
 
@@ -118,13 +125,17 @@ fn translated(pattern: &str) -> Option<String> {
 }
 
 /// `3}`, `3,}` or `3,5}`.
+/// The most that Athena repeats.
+const COUNT_MAX: u32 = 100_000;
+
 fn counts(chars: &mut Peekable<Chars<'_>>) -> Option<String> {
     let counts: String = chars.by_ref().take_while(|char| *char != '}').collect();
     let is_plain = counts.starts_with(|char: char| char.is_ascii_digit())
         && counts
             .chars()
             .all(|char| char.is_ascii_digit() || char == ',');
-    is_plain.then(|| counts + "}")
+    let fits = |count: &str| count.is_empty() || count.parse().is_ok_and(|it: u32| it <= COUNT_MAX);
+    (is_plain && counts.split(',').all(fits)).then(|| counts + "}")
 }
 
 /// `?:` or `?<name>`, behind the question mark.
