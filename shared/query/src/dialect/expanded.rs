@@ -1,7 +1,9 @@
 //! Functions of Athena that are expressions of others.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -95,6 +97,9 @@ const EXPANSIONS: [(&str, usize, &str); 23] = [
     ),
 ];
 
+/// How the arguments are named while an expression is read.
+const ARGUMENT: &str = "__argument";
+
 /// Those of the n best.
 const BEST: [&str; 4] = ["max", "max_by", "min", "min_by"];
 
@@ -122,7 +127,7 @@ pub(super) fn expanded(
     let FunctionArguments::List(list) = &function.args else {
         return Ok(None);
     };
-    let args: Vec<&Expr> = list
+    let mut args: Vec<&Expr> = list
         .args
         .iter()
         .filter_map(|arg| match arg {
@@ -132,11 +137,12 @@ pub(super) fn expanded(
         .collect();
     let refused = |message| Err(invalid(message, span));
     let text = if let ("approx_percentile", [value, Expr::Array(shares)]) = (name, &*args) {
-        let of = |share: &Expr| format!("approx_percentile({value}, {share})");
-        let each: Vec<String> = shares.elem.iter().map(of).collect();
-        format!("if(count({value}) > 0, ARRAY[{}])", each.join(", "))
+        args = std::iter::once(*value).chain(&shares.elem).collect();
+        let of = |place| format!("approx_percentile({ARGUMENT}0, {ARGUMENT}{place})");
+        let each: Vec<String> = (1..args.len()).map(of).collect();
+        format!("if(count({ARGUMENT}0) > 0, ARRAY[{}])", each.join(", "))
     } else if name == "format_datetime" {
-        let [time, Expr::Value(pattern)] = args.as_slice() else {
+        let [_, Expr::Value(pattern)] = args.as_slice() else {
             return refused("call it as format_datetime(timestamp, 'pattern')");
         };
         let Value::SingleQuotedString(pattern) = &pattern.value else {
@@ -147,7 +153,7 @@ pub(super) fn expanded(
                 "on this engine, format_datetime takes yyyy, MM, dd, HH, mm and ss alone: write date_format",
             );
         };
-        format!("date_format({time}, '{format}')")
+        format!("date_format({ARGUMENT}0, '{format}')")
     } else {
         let Some((.., template)) = EXPANSIONS
             .iter()
@@ -167,14 +173,21 @@ pub(super) fn expanded(
         if BEST.contains(&name) && !args.last().is_some_and(|count| is_count(count)) {
             return refused("how many are the best is on this engine a literal from 1 to 10000");
         }
-        let text = args.iter().enumerate();
-        text.fold((*template).to_owned(), |text, (place, arg)| {
-            text.replace(&format!("{{{place}}}"), &arg.to_string())
-        })
+        template.replace('{', ARGUMENT).replace('}', "")
     };
-    let expr = parsed(&text);
-    expr.map(Some)
-        .map_err(|error| SqlError::Engine(error.to_string()))
+    let mut expr = parsed(&text).map_err(|error| SqlError::Engine(error.to_string()))?;
+    // As they are: the parser would read a call such as `substr(…)` as a form of its own.
+    let replaced = visit_expressions_mut(&mut expr, |part| {
+        if let Expr::Identifier(name) = part
+            && let Some(place) = name.value.strip_prefix(ARGUMENT)
+            && let Some(arg) = place.parse().ok().and_then(|place: usize| args.get(place))
+        {
+            *part = (*arg).clone();
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    debug_assert!(replaced.is_continue());
+    Ok(Some(expr))
 }
 
 /// Whether it is a literal from 1 to 10,000, which is the most that Athena takes.

@@ -8,7 +8,6 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 use regex::Regex;
-use serde::Deserialize as _;
 use serde_json::value::RawValue;
 
 use super::arg_type::ArgType;
@@ -84,6 +83,34 @@ fn steps(path: &str) -> Option<Vec<String>> {
     Some(steps)
 }
 
+/// The number that a text begins with, as JSON writes numbers.
+fn number(text: &str) -> Option<&str> {
+    let digits = |from: usize| {
+        let rest = text.get(from..).unwrap_or_default();
+        rest.bytes().take_while(u8::is_ascii_digit).count()
+    };
+    let begins = |from: usize, with: &[char]| {
+        let rest = text.get(from..).unwrap_or_default();
+        rest.starts_with(with)
+    };
+    let mut end = usize::from(text.starts_with('-'));
+    let whole = digits(end);
+    if whole == 0 || (whole > 1 && begins(end, &['0'])) {
+        return None;
+    }
+    end += whole;
+    if begins(end, &['.']) {
+        let fraction = digits(end + 1);
+        end += 1 + Some(fraction).filter(|count| *count > 0)?;
+    }
+    if begins(end, &['e', 'E']) {
+        let sign = usize::from(begins(end + 1, &['+', '-']));
+        let exponent = digits(end + 1 + sign);
+        end += 1 + sign + Some(exponent).filter(|count| *count > 0)?;
+    }
+    text.get(..end)
+}
+
 /// What is left of a JSON text.
 struct Reader<'a>(&'a str);
 
@@ -115,15 +142,15 @@ impl<'a> Reader<'a> {
             '{' | '[' => None,
             _ => {
                 // What is behind the value need not be JSON.
-                let mut json = serde_json::Deserializer::from_str(self.0);
-                let word = <&RawValue>::deserialize(&mut json).ok()?.get();
-                let after = self.0.get(word.len()..).and_then(|it| it.chars().next());
-                let is_number = !word.starts_with(char::is_alphabetic);
+                let is_letter = |char: char| char.is_alphanumeric() || char == '_';
+                let end = self.0.find(|char| !is_letter(char));
+                let letters = self.0.get(..end.unwrap_or(self.0.len()))?;
+                let is_number = !matches!(letters, "true" | "false" | "null");
+                let word = if is_number { number(self.0)? } else { letters };
                 // Behind a number that is the whole text, there is nothing else.
-                let is_whole = after.is_none_or(|after| match is_number {
-                    true => !steps.is_empty() || matches!(after, ' ' | '\t' | '\r' | '\n'),
-                    false => !after.is_alphanumeric() && after != '_',
-                });
+                let after = self.0.get(word.len()..).and_then(|it| it.chars().next());
+                let is_blank = |char| matches!(char, ' ' | '\t' | '\r' | '\n');
+                let is_whole = !is_number || !steps.is_empty() || after.is_none_or(is_blank);
                 (is_whole && word != "null").then(|| word.to_owned())
             }
         }
