@@ -115,10 +115,7 @@ pub(crate) fn in_sql(message: &str) -> String {
     if let Some((_, call)) = message.split_once(NO_MATCH)
         && let Some((call, _)) = call.split_once("'.")
     {
-        return format!(
-            "{} is not a call of the function: it takes other types",
-            types(call)
-        );
+        return format!("{} has arguments of the wrong types", types(call));
     }
     let mut text = types(message);
     if message.contains(NOT_A_NUMBER) {
@@ -254,7 +251,7 @@ mod tests {
         check("'never closed Int64", "'never closed Int64");
         check(
             "Failed to coerce arguments for 'sum'. No function matches the given name and argument types 'sum(Utf8View)'. You might need to add explicit type casts.\n\tCandidate functions:\n\tsum(x)",
-            "sum(varchar) is not a call of the function: it takes other types",
+            "sum(varchar) has arguments of the wrong types",
         );
     }
 

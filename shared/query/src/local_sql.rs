@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::error::SqlError;
 use crate::limits::Limits;
-use crate::place_by_name::placed;
+use crate::locate_error::located;
 use crate::planned::{self, Planned};
 use crate::rows::Rows;
 use crate::scan_stats::ScanEstimate;
@@ -103,7 +103,7 @@ impl LocalSql {
         planning.spawn_on(
             async move {
                 let planned = planned::plan(state, &sql, &values, limits).await;
-                planned.map_err(|error| placed(error, &sql))
+                planned.map_err(|error| located(error, &sql))
             },
             self.threads.handle(),
         );

@@ -41,7 +41,7 @@ const PAIRS: [&str; 5] = [
 const INTEGER_BOUND_MAX: f64 = 1e9;
 const BIGINT_BOUND_MAX: f64 = 4e18;
 
-/// Those of which the engine leaves out repeats in a window.
+/// Aggregates that DataFusion can compute over distinct values in a window.
 const DISTINCT_IN_WINDOWS: [&str; 5] = ["avg", "count", "max", "min", "sum"];
 
 /// Those that are NULL instead of NaN.
@@ -155,8 +155,7 @@ impl Functions {
                     let takes_back = slides
                         && TAKEN_BACK.contains(&format!(" {name} "))
                         && types_of(&params.args, schema)?.iter().any(types::is_float);
-                    // The engine may run a window backwards, and has the items of arrays in that order, and 0 for the XOR of
-                    // none.
+                    // DataFusion may run a window backwards, which reverses arrays, and its XOR of no values is 0.
                     if takes_back || matches!(*name, "array_agg" | "bitwise_xor_agg") {
                         *inner = Arc::new(recomputed(inner));
                     }
@@ -284,7 +283,7 @@ fn check_bounds(frame: &WindowFrame, key: &DataType) -> Result<()> {
         let of_months = ["year", "month", "mon"].iter().any(|it| text.contains(it));
         if matches!(key, DataType::Timestamp(..)) && of_months {
             return plan_err!(
-                "months in RANGE over timestamps have another meaning on Athena at the ends of months: write days, or cast the key to date"
+                "months in RANGE over timestamps may give another result on Athena at the end of a month: write days, or cast the key to date"
             );
         }
         let digits = text.split_once('.').map_or(0, |(_, digits)| digits.len());
@@ -292,7 +291,7 @@ fn check_bounds(frame: &WindowFrame, key: &DataType) -> Result<()> {
             && digits > usize::from(scale.cast_unsigned())
         {
             return plan_err!(
-                "an offset of RANGE has on this engine no more digits than its key: cast the key to decimal(p, {digits})"
+                "on this engine, an offset of RANGE cannot have more digits than its key: cast the key to decimal(p, {digits})"
             );
         }
         let has_time_of_day = ["hour", "minute", "second"]

@@ -40,7 +40,7 @@ pub(super) fn operation(
     }
     if left.is_null() || right.is_null() {
         let known = if left.is_null() { right } else { left };
-        // Of a number or an interval.
+        // The NULL may be a number or an interval.
         let may_be_interval = match op {
             Operator::Multiply => matches!(known, DataType::Int64 | DataType::Float64),
             Operator::Divide => left.is_null() && types::is_float(known),
@@ -96,13 +96,13 @@ pub(super) fn operation(
             "only days, months and years, written as a constant, can be added to a date: cast it to timestamp"
         );
     }
-    // A sum with days or seconds has thousandths, whatever the digits of the time.
+    // Adding days or seconds gives milliseconds, even to a timestamp(0). Adding months keeps the type.
     let of_months = matches!(interval, Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(of)), _) if of.months != 0);
     if matches!(time, DataType::Timestamp(TimeUnit::Second, _))
         && !matches!(interval, Expr::Literal(..) | Expr::Cast(_))
     {
         return plan_err!(
-            "the digits of a sum with this interval depend on its unit: cast the time to timestamp"
+            "the number of digits of this sum depends on the unit of the interval: cast the time to timestamp"
         );
     }
     let in_ms = |expr: Expr, given: &DataType| match given {

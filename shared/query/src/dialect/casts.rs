@@ -161,7 +161,7 @@ impl ArrayFunction for AsItIs {
     }
 }
 
-/// A value of which the optimizer does not see what it is.
+/// Hides a value from the optimizer.
 pub(super) fn as_it_is(value: Expr) -> Expr {
     AsItIs.call(vec![value])
 }

@@ -97,7 +97,7 @@ const EXPANSIONS: [(&str, usize, &str); 23] = [
     ),
 ];
 
-/// How the arguments are named while an expression is read.
+/// The prefix of the names that stand for the arguments while the expression is parsed.
 const ARGUMENT: &str = "__argument";
 
 /// Those of the n best.
@@ -176,7 +176,7 @@ pub(super) fn expanded(
         template.replace('{', ARGUMENT).replace('}', "")
     };
     let mut expr = parsed(&text).map_err(|error| SqlError::Engine(error.to_string()))?;
-    // As they are: the parser would read a call such as `substr(…)` as a form of its own.
+    // Arguments are not printed and parsed again: the parser would turn a rewritten `substr(…)` into another form.
     let replaced = visit_expressions_mut(&mut expr, |part| {
         if let Expr::Identifier(name) = part
             && let Some(place) = name.value.strip_prefix(ARGUMENT)

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::refusal::{Checked, here_only, invalid, refuse};
-use super::{call_syntax, signatures, type_names};
+use super::{call_syntax, signatures, type_names, types};
 use crate::ast_names::last_name;
 use crate::table_names::is_table;
 
@@ -107,7 +107,7 @@ pub(super) fn of_expr(expr: &Expr) -> Checked {
             "write coalesce(x, false), or x IS NULL",
         ),
         Expr::InList { list, .. } if list.is_empty() => refuse("IN ()", "write false"),
-        // The planner takes it for the list of its rows.
+        // On Athena this is a scalar subquery. The planner treats it as IN (SELECT …).
         Expr::InSubquery { subquery, .. } if matches!(*subquery.body, SetExpr::Query(_)) => {
             let instead = "write `= (SELECT …)`, or IN (SELECT …)";
             Err(here_only(
@@ -136,9 +136,6 @@ pub(super) fn of_expr(expr: &Expr) -> Checked {
             Err(here_only("`<> ANY` or `= ALL`", instead, span))
         }
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => match right.as_ref() {
-            Expr::Subquery(query) if matches!(*query.body, SetExpr::Query(_)) => {
-                refuse("ANY ((SELECT …))", "write ANY (SELECT …)")
-            }
             Expr::Subquery(_) => Ok(()),
             _ => refuse(
                 "ANY or ALL of an array",
@@ -335,11 +332,11 @@ fn of_value(value: &Value, span: Span) -> Checked {
     }
 }
 
-/// Whether a decimal has more digits than there may be, of which zeros in front do not count.
+/// Whether a decimal has more digits than a decimal can have. Leading zeros do not count.
 fn has_too_many_digits(number: &str) -> bool {
     let digits = number.bytes().filter(u8::is_ascii_digit).count();
     let zeros = number.bytes().take_while(|byte| *byte == b'0').count();
-    !number.contains(['e', 'E']) && digits - zeros > 38
+    !number.contains(['e', 'E']) && digits - zeros > usize::from(types::DIGITS_MAX)
 }
 
 /// Athena's intervals have one field, with the number in quotes.
@@ -379,7 +376,7 @@ fn of_interval(interval: &Interval, span: Span) -> Checked {
             Some((whole, part)) if seconds => {
                 is_digits(whole) && is_digits(part) && part.len() <= 3
             }
-            // More are none on Athena.
+            // Athena rejects larger numbers.
             _ => is_digits(digits) && digits.parse::<i32>().is_ok(),
         }
     });

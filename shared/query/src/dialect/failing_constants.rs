@@ -99,7 +99,7 @@ fn is_computed(key: &Expr) -> Result<bool> {
 
 /// The value of a constant.
 pub(super) fn evaluated(constant: &Expr) -> Result<ScalarValue> {
-    // The engine knows without the value that it is not NULL.
+    // The simplifier removes IS NULL of a value that is never NULL without computing the value.
     constant.apply(|part| {
         if let Expr::IsNull(value) | Expr::IsNotNull(value) = part {
             evaluated(value)?;

@@ -11,6 +11,7 @@ use super::array_function::{ArrayFunction, first};
 use super::moments::{Moment, day};
 use super::types::{self, is_utc};
 use crate::functions::spaces;
+use crate::functions::timestamps::YEARS;
 use crate::result_columns::type_name;
 
 /// A cast from varchar, which with `is_try` is NULL where it fails.
@@ -80,7 +81,7 @@ fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
         },
         DataType::Date32 | DataType::Timestamp(..) if has_sign() => return here_only(),
         DataType::Date32 => match day(spaces::trimmed(text)) {
-            Some(day) if day.year() > YEAR_MAX => return here_only(),
+            Some(day) if !YEARS.contains(&day.year()) => return here_only(),
             day => day.map(|day| day.to_string()),
         },
         DataType::Timestamp(unit, _) => {
@@ -100,11 +101,11 @@ fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
                 };
             };
             let (local, own_zone) = moment.local();
-            if local.year() > YEAR_MAX {
+            if !YEARS.contains(&local.year()) {
                 return here_only();
             }
-            // A value keeps the zone of its text on Athena, and a column has one zone here. Without a zone, it is as the
-            // clocks show it, which skip an hour or a day.
+            // On Athena each value keeps the zone of its text, but here a column has one zone. A cast to timestamp without
+            // zone depends on the zone's rules, since clocks skip hours.
             if own_zone.as_deref().is_some_and(|own| !is_utc(own)) {
                 return here_only();
             }
@@ -151,11 +152,8 @@ fn canonical_text(text: &str, to: &DataType) -> Result<Option<String>> {
     })
 }
 
-/// The most digits of a second of which Athena makes whole seconds.
+/// The most fractional digits that Athena accepts in a cast to timestamp(0).
 const ROUNDED_DIGITS_MAX: usize = 12;
-
-/// The last year of this engine.
-const YEAR_MAX: i32 = 9999;
 
 /// Without what Java's `trim` takes away.
 fn java_trimmed(text: &str) -> &str {

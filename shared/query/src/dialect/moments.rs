@@ -42,7 +42,7 @@ pub(super) fn typed_literal(
         }
         DataType::Time(..) => {
             let (time, digits) = time_of_day(&text).ok_or_else(invalid)?;
-            // Times of other digits would be of other types.
+            // Athena has a type for each number of digits, and the engine has one.
             if digits > 0 {
                 let instead = "write whole seconds";
                 return Err(here_only(

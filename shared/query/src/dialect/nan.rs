@@ -35,7 +35,7 @@ pub(super) fn with_nan(expr: Expr, nan: Option<f64>, schema: &DFSchema) -> Resul
     when(call(math::isnan(), vec![expr.clone()]), lit(nan)).otherwise(expr + lit(0.0))
 }
 
-/// Keys with NaN where Athena's order has it: after all numbers and, with NULLS FIRST, before them.
+/// Orders NaN as Athena does: above all numbers or, with NULLS FIRST, below them.
 pub(super) fn sorted(keys: &mut [Sort], schema: &DFSchema) -> Result<()> {
     for key in keys {
         let nan = if key.nulls_first { -f64::NAN } else { f64::NAN };
@@ -44,7 +44,7 @@ pub(super) fn sorted(keys: &mut [Sort], schema: &DFSchema) -> Result<()> {
     Ok(())
 }
 
-/// ORDER BY with such keys.
+/// Applies [`sorted`] to the keys of ORDER BY.
 pub(super) fn in_order(plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
     let LogicalPlan::Sort(mut sort) = plan else {
         return Ok(plan);

@@ -59,23 +59,21 @@ pub(super) fn alike(place: &str, one: &DataType, other: &DataType) -> Result<()>
     }
 }
 
-/// Refuses keys by which the engine groups in another way than Athena.
+/// Refuses a key if grouping by its type gives other groups than on Athena.
 pub(super) fn groupable(place: &str, given: &DataType) -> Result<()> {
-    match types::is_groupable(given) {
-        true => Ok(()),
-        false => plan_err!(
-            "{place} of {} has another meaning on Athena: write it of its parts",
-            type_name(given)
-        ),
-    }
+    of_parts(types::is_groupable(given), &format!("{place} of"), given)
 }
 
-/// Refuses an order by values that may contain NULL or NaN, or have several units.
+/// Refuses a key if ordering by its type gives another order than on Athena, as of rows that contain NULL.
 pub(super) fn orderable(place: &str, given: &DataType) -> Result<()> {
-    match types::is_orderable(given) {
+    of_parts(types::is_orderable(given), &format!("{place} by"), given)
+}
+
+fn of_parts(is_same: bool, what: &str, given: &DataType) -> Result<()> {
+    match is_same {
         true => Ok(()),
         false => plan_err!(
-            "{place} by {} has another meaning on Athena: order by its parts",
+            "{what} {} may give another result on Athena: use its parts as separate keys",
             type_name(given)
         ),
     }
@@ -92,7 +90,7 @@ pub(super) fn advice(given: &DataType, wanted: &DataType) -> String {
     let in_zone =
         |it: &DataType| matches!(it, DataType::Timestamp(_, Some(zone)) if !types::is_utc(zone));
     if types::is_time(given) && types::is_time(wanted) && (in_zone(given) || in_zone(wanted)) {
-        return ": write x AT TIME ZONE 'UTC' of a time in another zone".to_owned();
+        return ": write x AT TIME ZONE 'UTC' for the time in the other zone".to_owned();
     }
     match castable(given, wanted) {
         true => format!(": write CAST(… AS {})", type_name(wanted)),

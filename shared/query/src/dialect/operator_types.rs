@@ -46,7 +46,7 @@ pub(super) fn of_between(between: Between, schema: &DFSchema) -> Result<Transfor
             .any(|bound| is_constantly_null(bound))
     {
         return plan_err!(
-            "BETWEEN of a double that may be NaN and a bound that is always NULL has another meaning on Athena: write >= and <="
+            "BETWEEN of a double that may be NaN and a bound that is always NULL may give another result on Athena: write >= and <="
         );
     }
     let is_double = |bound: &Expr| {
@@ -120,11 +120,11 @@ fn is_constantly_null(expr: &Expr) -> bool {
         && evaluated(expr).map_or(true, |value| value.is_null())
 }
 
-/// Whether an item is computed, other than from constants that have a value.
+/// Whether an item is computed from columns, or from constants and without a value.
 fn may_fail(item: &Expr) -> bool {
     let may_fail = |part: &Expr| {
         let is_computed = match part {
-            // Of a CASE with an operand, the engine takes the result for no rows for that of every row.
+            // DataFusion takes a CASE with an operand for a constant, although it has columns.
             Expr::BinaryExpr(_) | Expr::Case(_) => true,
             Expr::ScalarFunction(function) => !FROM_LITERALS.contains(&function.name()),
             _ => false,

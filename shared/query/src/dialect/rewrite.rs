@@ -50,7 +50,7 @@ impl VisitorMut for Rewriter<'_> {
         for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
             lower_alias(&mut cte.alias);
         }
-        // VALUES in FROM have the names of the table.
+        // The columns of VALUES in FROM are named by the alias.
         if !std::mem::take(&mut self.is_table) {
             self.name_values(&mut query.body);
         }
@@ -227,7 +227,7 @@ impl VisitorMut for Rewriter<'_> {
 }
 
 impl Rewriter<'_> {
-    /// VALUES as a query of a table whose columns have no names, since the planner would give them some.
+    /// Wraps VALUES in a query whose columns have no names. The planner would name them `column1` and so on.
     fn name_values(&mut self, body: &mut SetExpr) {
         match body {
             SetExpr::Values(values) => {

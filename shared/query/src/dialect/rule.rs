@@ -218,7 +218,7 @@ impl Functions {
                 Ok(Transformed::no(Expr::SetComparison(comparison)))
             }
             Expr::Case(case) => operator_types::of_case(case, schema),
-            // It is NULL if it has no rows, which the engine does not consider.
+            // A subquery without rows is NULL, but DataFusion considers its column's nullability only.
             Expr::ScalarSubquery(inner)
                 if inner
                     .subquery

@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
 
 use super::grammar::AthenaDialect;
-use super::refusal::refused;
+use super::refusal::{invalid, refused};
 use crate::error::SqlError;
 
 /// Ends the rows of VALUES, at the same depth.
@@ -83,7 +83,7 @@ fn check(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
     Ok(())
 }
 
-/// Refuses a text as a name, which the parser takes.
+/// Refuses a name in single quotes, which the parser accepts.
 fn text_as_name(words: &[&TokenWithSpan]) -> Result<(), SqlError> {
     let [before, text] = words else {
         return Ok(());
@@ -98,7 +98,7 @@ fn text_as_name(words: &[&TokenWithSpan]) -> Result<(), SqlError> {
     }
 }
 
-/// Refuses a value in parentheses after ANY and ALL, which the parser takes for rows.
+/// Refuses `ANY ((SELECT …))`: the parser drops the inner parentheses, which on Athena make it a single value.
 fn value_as_rows(words: &[&TokenWithSpan]) -> Result<(), SqlError> {
     use Token as T;
     let [operator, word, outer, inner] = words else {
@@ -113,8 +113,8 @@ fn value_as_rows(words: &[&TokenWithSpan]) -> Result<(), SqlError> {
         Some(Keyword::ANY | Keyword::ALL | Keyword::SOME)
     );
     if compares && quantifies && outer.token == T::LParen && inner.token == T::LParen {
-        let what = "ANY or ALL of a query in two pairs of parentheses";
-        return Err(refused(what, "write ANY (SELECT …)", inner.span));
+        let message = "ANY and ALL are followed by one pair of parentheses on this engine: write ANY (SELECT …)";
+        return Err(invalid(message, inner.span));
     }
     Ok(())
 }

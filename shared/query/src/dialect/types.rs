@@ -79,8 +79,8 @@ pub(crate) fn is_orderable(data_type: &DataType) -> bool {
         && !is_interval(data_type)
 }
 
-/// Whether the engine tells values of a type apart as Athena does: not intervals of several units, maps in another order, and
-/// NaN and -0 in arrays and rows.
+/// Whether grouping by values of a type gives the same groups as on Athena. DataFusion distinguishes equal intervals in
+/// different units, equal maps in different orders, and NaN and -0 inside arrays and rows.
 pub(crate) fn is_groupable(data_type: &DataType) -> bool {
     let is_plain = |item: &DataType| is_groupable(item) && !is_float(item);
     match data_type {

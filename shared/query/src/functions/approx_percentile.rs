@@ -90,7 +90,7 @@ impl AggregateUDFImpl for ApproxPercentile {
     }
 }
 
-/// Athena refuses whole numbers that are not doubles.
+/// Larger bigints may have no exact double, and Athena rejects those.
 const EXACT_MAX: u64 = 1 << 53;
 
 #[derive(Debug)]

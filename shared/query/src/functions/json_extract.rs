@@ -57,7 +57,7 @@ fn json_extract_scalar(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(StringArray::from(values)))
 }
 
-/// The steps of a path: keys, or digits, which are a place in an array, and a key in an object.
+/// The steps of a path. Digits are an index in an array and a key in an object.
 fn steps(path: &str) -> Option<Vec<String>> {
     let mut rest = path.strip_prefix('$')?;
     let name_form = Regex::new(NAME).ok()?;
@@ -83,7 +83,7 @@ fn steps(path: &str) -> Option<Vec<String>> {
     Some(steps)
 }
 
-/// The number that a text begins with, as JSON writes numbers.
+/// The JSON number at the beginning of a text.
 fn number(text: &str) -> Option<&str> {
     let digits = |from: usize| {
         let rest = text.get(from..).unwrap_or_default();
@@ -141,13 +141,13 @@ impl<'a> Reader<'a> {
             '"' => self.string(),
             '{' | '[' => None,
             _ => {
-                // What is behind the value need not be JSON.
+                // What follows the value need not be JSON.
                 let is_letter = |char: char| char.is_alphanumeric() || char == '_';
                 let end = self.0.find(|char| !is_letter(char));
                 let letters = self.0.get(..end.unwrap_or(self.0.len()))?;
                 let is_number = !matches!(letters, "true" | "false" | "null");
                 let word = if is_number { number(self.0)? } else { letters };
-                // Behind a number that is the whole text, there is nothing else.
+                // A number that is the whole document can only be followed by whitespace.
                 let after = self.0.get(word.len()..).and_then(|it| it.chars().next());
                 let is_blank = |char| matches!(char, ' ' | '\t' | '\r' | '\n');
                 let is_whole = !is_number || !steps.is_empty() || after.is_none_or(is_blank);

@@ -64,7 +64,7 @@ pub(super) fn check_text(text: &str, pattern: &str) -> Result<()> {
             "(?i) and letters such as ß are not on this engine: write lower(text) and the pattern in lower case"
         );
     }
-    // `²` is a part of a word on Athena, and letters that Unicode had later are not.
+    // Athena counts `²` as a word character, and not letters that were added to Unicode later.
     let is_other = |char: char| char > 'ɏ' || "¹²³¼½¾".contains(char);
     if [r"\b", r"\B"].iter().any(|edge| pattern.contains(edge)) && text.contains(is_other) {
         return exec_err!(
@@ -124,10 +124,10 @@ fn translated(pattern: &str) -> Option<String> {
     Some(translated)
 }
 
-/// `3}`, `3,}` or `3,5}`.
-/// The most that Athena repeats.
+/// The largest repetition count that Athena accepts.
 const COUNT_MAX: u32 = 100_000;
 
+/// `3}`, `3,}` or `3,5}`.
 fn counts(chars: &mut Peekable<Chars<'_>>) -> Option<String> {
     let counts: String = chars.by_ref().take_while(|char| *char != '}').collect();
     let is_plain = counts.starts_with(|char: char| char.is_ascii_digit())

@@ -18,7 +18,7 @@ use super::{mysql_format, mysql_parse};
 use crate::dialect::types::is_utc;
 
 /// Beyond year 9999 a time has a sign and more digits, which not every function of Athena writes alike.
-const YEARS: RangeInclusive<i32> = 1..=9999;
+pub(crate) const YEARS: RangeInclusive<i32> = 1..=9999;
 
 /// Most digits of a fraction of a second.
 const FRACTION_DIGITS_MAX: usize = 9;
@@ -118,11 +118,11 @@ pub(crate) fn civil(ms: i64) -> Result<NaiveDateTime> {
     }
 }
 
-/// The years of which both engines know the same rules of zones, and all are whole minutes from UTC: before, they have
-/// other sources, and from 2100 on this one has no summer time.
+/// The years in which both engines have the same rules for zones, and all offsets are whole minutes. The engines use
+/// different sources for earlier years, and this one has no daylight saving time from 2100 on.
 const ZONE_YEARS: RangeInclusive<i32> = 1973..=2099;
 
-/// The date and time of day of a moment, in UTC, if a zone's are the same on both engines. A zone that is an offset has no rules.
+/// As [`civil`], but an error outside of [`ZONE_YEARS`] unless the zone is a fixed offset.
 pub(crate) fn in_zone_years(ms: i64, zone: &str) -> Result<NaiveDateTime> {
     let utc = civil(ms)?;
     if !zone.starts_with(['+', '-']) && !is_utc(zone) && !ZONE_YEARS.contains(&utc.year()) {

@@ -1,5 +1,5 @@
-//! Where an error is, by what its message names. The plan keeps the places of columns alone, and so knows none for an
-//! expression of constants.
+//! Finds where in a statement an error is, from what its message names. Plans keep the positions of columns only, so an
+//! error in an expression of constants comes without one.
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
@@ -9,23 +9,23 @@ use crate::dialect::signatures;
 use crate::error::SqlError;
 use crate::position::Position;
 
-/// The error with its place in the statement, if it has none, and names a function, a keyword, an operator or a text that
-/// the statement has once.
-pub(crate) fn placed(mut error: SqlError, sql: &str) -> SqlError {
+/// Adds a position to an error that has none, if its message names a function, keyword, operator or text that occurs
+/// exactly once in the statement.
+pub(crate) fn located(mut error: SqlError, sql: &str) -> SqlError {
     if let SqlError::Failed(message) = &error
-        && let position @ Some(_) = place(message, sql)
+        && let position @ Some(_) = position_of(message, sql)
     {
         let message = message.clone();
         return SqlError::Invalid { message, position };
     }
     if let SqlError::Invalid { message, position } = &mut error {
-        *position = position.or_else(|| place(message, sql));
+        *position = position.or_else(|| position_of(message, sql));
     }
     error
 }
 
-fn place(message: &str, sql: &str) -> Option<Position> {
-    // Behind the colon is what to write instead.
+fn position_of(message: &str, sql: &str) -> Option<Position> {
+    // What follows the colon is advice.
     let (reason, _) = message.split_once(": ").unwrap_or((message, ""));
     let tokens = Tokenizer::new(&AthenaDialect, sql)
         .tokenize_with_location()
@@ -39,15 +39,15 @@ fn place(message: &str, sql: &str) -> Option<Position> {
             .filter(|other| *other == name)
             .count()
             == 1;
-        let place = whole(reason, name).filter(|_| is_once)?;
-        Some((place, at))
+        let start = find_word(reason, name).filter(|_| is_once)?;
+        Some((start, at))
     });
     let (_, at) = named.min()?;
     let start = tokens.get(at)?.span.start;
     Position::new(start.line, start.column)
 }
 
-/// How a message would name a token.
+/// The form in which a message names a token.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's enum grows")]
 fn name(tokens: &[TokenWithSpan], at: usize) -> Option<String> {
     let is_call = matches!(
@@ -66,16 +66,16 @@ fn name(tokens: &[TokenWithSpan], at: usize) -> Option<String> {
     }
 }
 
-/// Where a text has a name that is not a part of a longer one.
-fn whole(text: &str, name: &str) -> Option<usize> {
+/// The index of a name in a text, if it is not part of a longer word.
+fn find_word(text: &str, name: &str) -> Option<usize> {
     let is_part = |char: Option<char>| char.is_some_and(|it| it.is_alphanumeric() || it == '_');
     let mut found = text.match_indices(name);
-    let place = found.find(|(place, _)| {
-        let (before, after) = text.split_at(*place);
+    let index = found.find(|(index, _)| {
+        let (before, after) = text.split_at(*index);
         let after = after.strip_prefix(name).unwrap_or_default();
         !is_part(before.chars().next_back()) && !is_part(after.chars().next())
     });
-    place.map(|(place, _)| place)
+    index.map(|(index, _)| index)
 }
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_where_the_statement_has_what_it_names() {
+    fn an_error_is_located_by_what_its_message_names() {
         for (message, sql, column) in [
             (
                 "call it as log(double, double), not with (integer)",
@@ -123,7 +123,7 @@ mod tests {
             ),
             ("a cast to date: write log(1)", "SELECT log(1)", None),
         ] {
-            let found = place(message, sql).map(|place| place.column);
+            let found = position_of(message, sql).map(|position| position.column);
             assert_eq!(found, column, "{message}: {sql}");
         }
     }
